@@ -1,0 +1,256 @@
+"""The chain: all steps of a pipeline, forward and backward, each after those it reads.
+
+The backward chain transposes the forward one. A fan-out becomes an addition (in the order of the
+stages); a broadcast from once to events becomes a sum over shards; a sum becomes a broadcast.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from diffpipe.cache import keys
+from diffpipe.pipelines.core import graph
+from diffpipe.pipelines.core.identity import Identity
+from diffpipe.pipelines.core.joins import is_per_event
+from diffpipe.pipelines.core.model import (
+    DataRef,
+    Function,
+    OutputRef,
+    Over,
+    Pipeline,
+    Ref,
+    Stage,
+)
+from diffpipe.pipelines.core.steps import (
+    Call,
+    Code,
+    DataSource,
+    Source,
+    Step,
+    cotangent_array,
+    gradient_array,
+)
+
+# base key of a pullback, what it must be active in -> the active set and key to use
+ChoosePullback = Callable[[str, list[str]], tuple[list[str], str]]
+
+
+def exact_pullback(base: str, wanted: list[str]) -> tuple[list[str], str]:
+    """Take the pullback with respect to just what is wanted."""
+    return wanted, keys.active_key(base, wanted)
+
+
+@dataclass
+class Chain:
+    """The steps made so far, by id, and where gradients are found."""
+
+    pipeline: Pipeline
+    identity: Identity
+    steps: dict[str, Step] = field(default_factory=dict)
+    gradients: dict[str, list[Source]] = field(default_factory=dict)  # parameter -> what is added
+
+    def add_forward(self) -> None:
+        """The primal of every stage, and the sums over shards."""
+        for stage in self.pipeline.stages.values():
+            step = self._primal(stage)
+            self.steps[step.id] = step
+            if any(stage.is_summed(name) for name in stage.outputs):
+                self._add_reduction(step)
+
+    def add_backward(
+        self,
+        objective: OutputRef,
+        wrt: list[str],
+        choose: ChoosePullback = exact_pullback,
+    ) -> None:
+        """The pullbacks from the objective to the parameters named, last stage first."""
+        self.gradients = {name: [] for name in wrt}
+        active = _active_stages(self.pipeline, set(wrt))
+        for stage in reversed(self.pipeline.stages.values()):
+            cotangents = self._cotangents(stage, objective) if stage.name in active else {}
+            if cotangents:
+                self._add_pullback(stage, cotangents, active, set(wrt), choose)
+        for sources in self.gradients.values():
+            sources.reverse()  # in the order of the stages
+
+    def source(self, ref: OutputRef) -> Source:
+        """Where an output is read."""
+        stage = self.pipeline.stages[ref.stage]
+        summed = stage.is_summed(ref.output)
+        step = _reduction_id(_primal_id(ref.stage)) if summed else _primal_id(ref.stage)
+        slot = is_per_event(self.pipeline.stages, ref)
+        return Source(step, self.identity.output_key(ref), ref.output, slot)
+
+    def _primal(self, stage: Stage) -> Step:
+        return Step(
+            id=_primal_id(stage.name),
+            kind="primal",
+            stage=stage.name,
+            key=self.identity.primals[stage.name],
+            slots=stage.slots,
+            over=stage.over.value,
+            framework=stage.framework,
+            ingredients=self.identity.ingredients(stage),
+            call=self._call(stage),
+            inputs=self._inputs(stage),
+            residuals=self.identity.residuals(stage),
+        )
+
+    def _add_reduction(self, summed: Step) -> Step:
+        key = self.identity.reduction(summed.key)
+        step = Step(
+            id=_reduction_id(summed.id),
+            kind="reduction",
+            stage=summed.stage,
+            key=key,
+            slots=1,
+            over="once",
+            framework=summed.framework,
+            ingredients={"of": summed.key},
+            of=Source(summed.id, summed.key, "", slot=False),
+        )
+        self.steps[step.id] = step
+        return step
+
+    def _add_pullback(
+        self,
+        stage: Stage,
+        cotangents: dict[str, list[Source]],
+        active: set[str],
+        wrt: set[str],
+        choose: ChoosePullback,
+    ) -> None:
+        primal = self.steps[_primal_id(stage.name)]
+        wanted = [cotangent_array(n) for n, ref in stage.output_inputs() if ref.stage in active]
+        wanted += [gradient_array(n) for n, full in stage.parameters.items() if full in wrt]
+        ingredients = {
+            "primal": primal.key,
+            "cotangents": {
+                name: [[each.key, each.array] for each in sources]
+                for name, sources in cotangents.items()
+            },
+        }
+        arrays, key = choose(keys.key("pullback", **ingredients), wanted)
+        step = Step(
+            id=_pullback_id(stage.name),
+            kind="pullback",
+            stage=stage.name,
+            key=key,
+            slots=stage.slots,
+            over=stage.over.value,
+            framework=stage.framework,
+            ingredients=ingredients | {"active": sorted(arrays)},
+            call=primal.call,
+            inputs=primal.inputs,
+            saved=_saved(primal),
+            cotangents=cotangents,
+            active_inputs=[name for name in stage.inputs if cotangent_array(name) in arrays],
+            active_parameters=[n for n in stage.parameters if gradient_array(n) in arrays],
+        )
+        self.steps[step.id] = step
+        self._note_gradients(stage, step, wrt)
+
+    def _note_gradients(self, stage: Stage, step: Step, wrt: set[str]) -> None:
+        """Add the sum over shards where one is needed, and say where each gradient is."""
+        end = step
+        broadcast = any(
+            not is_per_event(self.pipeline.stages, stage.inputs[name])  # type: ignore[arg-type]
+            for name in step.active_inputs
+        )
+        if stage.over is Over.EVENTS and (step.active_parameters or broadcast):
+            end = self._add_reduction(step)
+        for local in step.active_parameters:
+            if stage.parameters[local] in wrt:
+                source = Source(end.id, end.key, gradient_array(local), slot=False)
+                self.gradients[stage.parameters[local]].append(source)
+
+    def _cotangents(self, stage: Stage, objective: OutputRef) -> dict[str, list[Source]]:
+        """Output -> where its cotangents are; the objective's own is written as an empty list."""
+        found: dict[str, list[Source]] = {}
+        for name in graph.used_outputs(self.pipeline, stage.name):
+            ref = OutputRef(stage.name, name)
+            sources = list(self._pulled_back(ref))
+            if sources:
+                found[name] = sources
+        if objective.stage == stage.name:
+            found[objective.output] = []
+        return found
+
+    def _pulled_back(self, ref: OutputRef) -> Iterator[Source]:
+        per_event = is_per_event(self.pipeline.stages, ref)
+        for consumer, local in graph.consumers(self.pipeline, ref):
+            step = self.steps.get(_pullback_id(consumer.name))
+            if step is None or local not in step.active_inputs:
+                continue
+            if consumer.over is Over.EVENTS and not per_event:
+                step = self.steps[_reduction_id(step.id)]
+            yield Source(step.id, step.key, cotangent_array(local), slot=per_event)
+
+    def _inputs(self, stage: Stage) -> dict[str, Source | DataSource]:
+        return {local: self._input(ref) for local, ref in stage.inputs.items()}
+
+    def _input(self, ref: Ref) -> Source | DataSource:
+        if isinstance(ref, OutputRef):
+            return self.source(ref)
+        return self._data(ref)
+
+    def _data(self, ref: DataRef) -> DataSource:
+        dataset = self.pipeline.data[ref.dataset]
+        files = {word: str(path) for word, path in dataset.files.items()}
+        return DataSource(_code(dataset.reader), files, dict(dataset.options), ref.column)
+
+    def _call(self, stage: Stage) -> Call:
+        sample = stage.sample if stage.over is Over.EVENTS else None
+        known = self.pipeline.parameters
+        return Call(
+            stage=stage.name,
+            code=_code(stage.function),
+            framework=stage.framework,
+            options=dict(stage.options),
+            parameters={local: known[name].value for local, name in stage.parameters.items()},
+            source=stage.source,
+            summed=[name for name in stage.outputs if stage.is_summed(name)],
+            units={name: output.unit for name, output in stage.outputs.items()},
+            declared=_declared(stage),
+            parameter_units={local: known[name].unit for local, name in stage.parameters.items()},
+            sample=None if sample is None else (sample.count, sample.shard, sample.seed),
+        )
+
+
+def _active_stages(pipeline: Pipeline, wrt: set[str]) -> set[str]:
+    """The stages through which the objective can depend on the parameters named."""
+    active: set[str] = set()
+    for stage in pipeline.stages.values():
+        own = any(name in wrt for name in stage.parameters.values())
+        if own or any(ref.stage in active for _, ref in stage.output_inputs()):
+            active.add(stage.name)
+    return active
+
+
+def _declared(stage: Stage) -> dict[str, Any]:
+    return {
+        name: {"shape": output.shape, "dtype": output.dtype}
+        for name, output in stage.outputs.items()
+        if output.shape is not None or output.dtype is not None
+    }
+
+
+def _saved(primal: Step) -> Source | None:
+    return Source(primal.id, primal.residuals, "", slot=True) if primal.residuals else None
+
+
+def _code(function: Function) -> Code:
+    folder = None if function.folder is None else str(function.folder)
+    return Code(function.module, function.name, folder)
+
+
+def _primal_id(stage: str) -> str:
+    return f"{stage}:primal"
+
+
+def _pullback_id(stage: str) -> str:
+    return f"{stage}:pullback"
+
+
+def _reduction_id(summed: str) -> str:
+    return f"{summed}:sum"

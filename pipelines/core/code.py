@@ -1,0 +1,100 @@
+"""The code digest: what of a stage's source can change its numbers.
+
+Taken from syntax trees without comments, docstrings and positions, over the stage's module and
+every project-local module that it imports, transitively: parent packages and imports inside
+functions included. Project-local is the stage's own top-level package or the pipeline file's
+folder, and within diffpipe `pipelines.physics` and `pipelines.library`. Nothing is imported.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from diffpipe.cache import keys
+from diffpipe.cache.errors import PipelineError
+from diffpipe.pipelines.core.functions import locate
+from diffpipe.pipelines.core.model import Function
+
+_OWN = ("diffpipe.pipelines.physics", "diffpipe.pipelines.library")
+
+
+@lru_cache(maxsize=None)
+def code_digest(function: Function) -> str:
+    """The digest of everything local that the function may run; raises PipelineError."""
+    return keys.digest({name: text for name, text in sorted(local_sources(function).items())})
+
+
+def local_sources(function: Function) -> dict[str, str]:
+    """The digest of each local module that the function's module reaches, by module name."""
+    found: dict[str, str] = {}
+    waiting = list(_with_parents(function.module))
+    while waiting:
+        name = waiting.pop()
+        path = None if name in found else _local_file(name, function)
+        if path is not None:
+            digest, imports = _read(path, name)
+            found[name] = digest
+            waiting += [parent for each in imports for parent in _with_parents(each)]
+    if function.module not in found:
+        raise PipelineError(
+            f"no module {function.module} for {function}",
+            hint=f"it is looked for in {function.folder or 'diffpipe'} and among installed packages",
+        )
+    return found
+
+
+def _local_file(module: str, function: Function) -> Path | None:
+    """The source file of a module if it is local to the function's project, else None."""
+    if module.split(".")[0] == "diffpipe":
+        if not module.startswith(_OWN):
+            return None
+    elif function.folder is None and module.split(".")[0] != function.module.split(".")[0]:
+        return None
+    spec = locate(module, function.folder)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    path = Path(spec.origin)
+    same_package = module.split(".")[0] == function.module.split(".")[0]
+    in_folder = function.folder is not None and path.is_relative_to(function.folder)
+    return path if same_package or in_folder or module.startswith(_OWN) else None
+
+
+@lru_cache(maxsize=None)
+def _read(path: Path, module: str) -> tuple[str, tuple[str, ...]]:
+    """The digest of a module's syntax tree, and the names of the modules it may import."""
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError, OSError, RecursionError) as error:
+        raise PipelineError(f"cannot read {path}: {error}") from error
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    imports = tuple(sorted(set(_imports(tree, package))))
+    _drop_docstrings(tree)
+    return keys.digest(ast.dump(tree)), imports
+
+
+def _imports(tree: ast.AST, package: str) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from _from_imports(node, package)
+
+
+def _from_imports(node: ast.ImportFrom, package: str) -> Iterable[str]:
+    parents = package.split(".")
+    base = parents[: len(parents) - node.level + 1] if node.level else []
+    origin = ".".join([*base, *([node.module] if node.module else [])])
+    return [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
+
+
+def _drop_docstrings(tree: ast.AST) -> None:
+    documented = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+
+
+def _with_parents(module: str) -> Iterator[str]:
+    parts = module.split(".")
+    return (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))

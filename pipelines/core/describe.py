@@ -1,0 +1,247 @@
+"""Describe: the shape and dtype of everything a plan will store, before anything runs.
+
+Stages are evaluated abstractly, in order; every join is checked; an artefact that does not exist
+yet is created empty. This is where a wrong shape, dtype, option or output name is found.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from diffpipe.cache.chunks import ArraySpec
+from diffpipe.cache.errors import PipelineError, UsageError, did_you_mean
+from diffpipe.cache.store import Store
+from diffpipe.pipelines.core.compute import parameters, run_source
+from diffpipe.pipelines.core.data import read_data
+from diffpipe.pipelines.core.plan import Plan
+from diffpipe.pipelines.core.steps import Call, Source, Step, cotangent_array, gradient_array
+from diffpipe.pipelines.core.units import per
+from diffpipe.pipelines.frameworks.base import Abstract
+from diffpipe.pipelines.frameworks.registry import framework
+from diffpipe.pipelines.frameworks.stage_code import reporting
+
+Specs = dict[str, ArraySpec]
+DTYPES = ("float64", "complex128", "int64", "int32", "uint32", "bool")
+
+
+@dataclass
+class Description:
+    """The arrays of every step of a plan, as far as they are known."""
+
+    plan: Plan
+    store: Store
+    specs: dict[str, Specs] = field(default_factory=dict)  # key -> its arrays
+
+    def run(self) -> None:
+        """Describe all steps in order; raises PipelineError, StageError, UsageError."""
+        for step in self.plan.steps:
+            for key, specs in self._of(step).items():
+                self.specs[key] = specs
+        self._check_objective()
+
+    def create(self) -> None:
+        """Make the artefacts that do not exist yet."""
+        for step in self.plan.steps:
+            if step.id in self.plan.to_create:
+                self._create(step)
+
+    def _create(self, step: Step) -> None:
+        manifest = {
+            "kind": step.kind,
+            "stage": step.stage,
+            "pipeline": self.plan.pipeline,
+            "slots": step.slots,
+            "ingredients": step.ingredients,
+            "parents": sorted({source.key for source in step.reads()}),
+            "platform": self.plan.platform,
+        }
+        self.store.create(step.key, manifest, self.specs[step.key])
+        if step.residuals and self.specs[step.residuals]:
+            kept = manifest | {"kind": "residuals", "parents": [step.key]}
+            self.store.create(step.residuals, kept, self.specs[step.residuals])
+
+    def _of(self, step: Step) -> dict[str, Specs]:
+        """The arrays of a step's artefacts: as stored, else as its framework says."""
+        stored = {key: self.store.get(key) for key in (step.key, step.residuals) if key}
+        if all(stored.values()):
+            return {key: dict(each.specs) for key, each in stored.items() if each}
+        if step.kind == "primal":
+            return self._primal(step)
+        return {step.key: self._pullback(step) if step.kind == "pullback" else self._sum(step)}
+
+    def _primal(self, step: Step) -> dict[str, Specs]:
+        call = _call(step)
+        outputs = _describe_source(call) if call.source else self._outputs(step, 0)
+        if not call.source and call.sample and call.sample[0] % call.sample[1]:
+            self._check_rows(step, self._outputs(step, step.slots - 1), step.slots - 1)
+        self._check_declared(call, outputs)
+        found = {step.key: {name: _spec(call, name, each) for name, each in outputs.items()}}
+        if step.residuals:
+            given = self._abstract(parameters(call)), self._inputs(step, 0)
+            kept = framework(step.framework).describe_residuals(call, *given)
+            found[step.residuals] = {
+                name: ArraySpec.per_shard(step.slots, each.shape, each.dtype)
+                for name, each in kept.items()
+            }
+        return found
+
+    def _outputs(self, step: Step, shard: int) -> dict[str, Abstract]:
+        call = _call(step)
+        given = self._abstract(parameters(call)), self._inputs(step, shard)
+        with reporting(step.stage):
+            outputs = framework(step.framework).describe(call, *given)
+        self._check_rows(step, outputs, shard)
+        return outputs
+
+    def _inputs(self, step: Step, shard: int) -> dict[str, Any]:
+        return {name: self._input(step, source, shard) for name, source in step.inputs.items()}
+
+    def _input(self, step: Step, source: Any, shard: int) -> Any:
+        if not isinstance(source, Source):
+            return self._abstract(read_data(source))
+        arrays = self.specs[source.key]
+        if source.array not in arrays:
+            producer = self.plan.step(source.step).stage
+            raise PipelineError(
+                f"stage {step.stage} uses {producer}.{source.array}, which {producer} does not give",
+                hint=did_you_mean(source.array, arrays),
+                stage=step.stage,
+            )
+        spec = arrays[source.array]
+        return Abstract(spec.slot_shape(shard if source.slot else 0), spec.dtype)
+
+    def _abstract(self, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            return {name: self._abstract(each) for name, each in values.items()}
+        return Abstract(values.shape, str(values.dtype))
+
+    def _check_rows(self, step: Step, outputs: Mapping[str, Abstract], shard: int) -> None:
+        call = _call(step)
+        if call.sample is None:
+            return
+        rows = min(call.sample[1], call.sample[0] - shard * call.sample[1])
+        for name, each in outputs.items():
+            if name not in call.summed and each.shape[:1] != (rows,):
+                raise PipelineError(
+                    f"stage {step.stage}: output {name} has shape {each.shape} for {rows} events",
+                    hint=f"give one row per event, or declare outputs: {{{name}: {{sum: true}}}}",
+                    stage=step.stage,
+                )
+
+    def _check_declared(self, call: Call, outputs: Mapping[str, Abstract]) -> None:
+        for name in {**call.units, **call.declared}:
+            if name not in outputs:
+                hint = did_you_mean(name, outputs)
+                text = f"stage {call.stage} declares output {name!r}, which it does not give"
+                raise PipelineError(text, hint=hint, stage=call.stage)
+        for name, each in outputs.items():
+            _check_dtype(call, name, each)
+            _check_as_declared(call, name, each)
+
+    def _pullback(self, step: Step) -> Specs:
+        call = _call(step)
+        found: Specs = {}
+        for name in step.active_inputs:
+            source = step.inputs[name]
+            assert isinstance(source, Source)
+            spec = self.specs[source.key][source.array]
+            if Abstract(spec.shape, spec.dtype).is_differentiable:
+                found[cotangent_array(name)] = self._cotangent(step, source, spec)
+        values = parameters(call)
+        for name in step.active_parameters:
+            unit = per("objective", call.parameter_units[name])
+            found[gradient_array(name)] = _partial(step, values[name].shape, "float64", unit)
+        return found
+
+    def _cotangent(self, step: Step, source: Source, spec: ArraySpec) -> ArraySpec:
+        if source.slot:
+            return spec
+        return _partial(step, spec.shape, spec.dtype, spec.unit)
+
+    def _sum(self, step: Step) -> Specs:
+        assert step.of is not None
+        return {
+            name: ArraySpec.once(spec.shape[1:], spec.dtype, spec.unit)
+            for name, spec in self.specs[step.of.key].items()
+            if spec.placement == "shard"
+        }
+
+    def _check_objective(self) -> None:
+        objective = self.plan.objective
+        if objective is None:
+            return
+        arrays = self.specs[objective.key]
+        if objective.array not in arrays:
+            raise UsageError(
+                f"the objective {self.plan.objective_name} does not exist",
+                hint=did_you_mean(objective.array, arrays),
+            )
+        spec = arrays[objective.array]
+        if self.plan.direction == "backward" and (spec.shape, spec.dtype) != ((), "float64"):
+            raise UsageError(
+                f"the objective {self.plan.objective_name} has shape {spec.shape} and dtype "
+                f"{spec.dtype}; a gradient is taken of a float64 scalar"
+            )
+
+
+def _describe_source(call: Call) -> dict[str, Abstract]:
+    """The columns of an event source, from its first events (a source is cheap to start)."""
+    assert call.sample is not None
+    few = min(call.sample[0], call.sample[1], 2)
+    with reporting(call.stage):
+        columns = run_source(call, 0, few)
+        found = {}
+        for name, each in columns.items():
+            if each.shape[:1] != (few,):
+                raise ValueError(f"column {name} has shape {each.shape} for {few} events")
+            found[name] = Abstract((call.sample[1], *each.shape[1:]), str(each.dtype))
+    return found
+
+
+def _check_dtype(call: Call, name: str, each: Abstract) -> None:
+    if each.dtype not in DTYPES:
+        raise PipelineError(
+            f"stage {call.stage}: output {name} has dtype {each.dtype}",
+            hint=f"stored are {', '.join(DTYPES)}; cast it in the stage",
+            stage=call.stage,
+        )
+    if 0 in each.shape:
+        raise PipelineError(
+            f"stage {call.stage}: output {name} is empty: shape {each.shape}", stage=call.stage
+        )
+
+
+def _check_as_declared(call: Call, name: str, each: Abstract) -> None:
+    declared = call.declared.get(name, {})
+    per_event = call.sample is not None and name not in call.summed
+    shape = each.shape[1:] if per_event else each.shape
+    for what, said, found in (
+        ("shape", declared.get("shape"), list(shape)),
+        ("dtype", declared.get("dtype"), each.dtype),
+    ):
+        if said is not None and (list(said) if what == "shape" else said) != found:
+            raise PipelineError(
+                f"stage {call.stage}: output {name} has {what} {found}, declared {said}",
+                stage=call.stage,
+            )
+
+
+def _spec(call: Call, name: str, each: Abstract) -> ArraySpec:
+    unit = call.units.get(name, "1")
+    if call.sample is None:
+        return ArraySpec.once(each.shape, each.dtype, unit)
+    count, shard, _ = call.sample
+    if name in call.summed:
+        return ArraySpec.per_shard(-(-count // shard), each.shape, each.dtype, unit)
+    return ArraySpec.per_event(count, shard, each.shape[1:], each.dtype, unit)
+
+
+def _partial(step: Step, shape: tuple[int, ...], dtype: str, unit: str) -> ArraySpec:
+    if step.over == "once":
+        return ArraySpec.once(shape, dtype, unit)
+    return ArraySpec.per_shard(step.slots, shape, dtype, unit)
+
+
+def _call(step: Step) -> Call:
+    assert step.call is not None
+    return step.call

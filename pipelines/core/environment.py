@@ -1,0 +1,51 @@
+"""What computes: the platform and the versions that stand in every key.
+
+Read without importing any framework: versions come from the names of installed distributions.
+"""
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+FRAMEWORK_PACKAGES = {"jax": ("jax", "jaxlib", "numpy", "scipy")}
+_DISTRIBUTION = re.compile(r"(.+?)-([^-]+)\.dist-info")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The platform ("cpu", "gpu") on which stages run; `versions` per framework."""
+
+    platform: str
+
+    @classmethod
+    def current(cls) -> "Environment":
+        """The platform that JAX_PLATFORMS names; else gpu where JAX would find one; else cpu."""
+        named = os.environ.get("JAX_PLATFORMS", "").split(",")[0].strip().lower()
+        if named:
+            return cls("gpu" if named in ("cuda", "rocm", "gpu") else named)
+        has_plugin = any(name.startswith(("jax_cuda", "jax_rocm")) for name in _installed())
+        has_device = Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
+        return cls("gpu" if has_plugin and has_device else "cpu")
+
+    def versions(self, framework: str) -> dict[str, str]:
+        installed = _installed()
+        return {name: installed.get(name, "absent") for name in FRAMEWORK_PACKAGES[framework]}
+
+
+@lru_cache(maxsize=1)
+def _installed() -> dict[str, str]:
+    """Distribution name -> version, the first on sys.path winning, as imports do."""
+    found: dict[str, str] = {}
+    for folder in sys.path:
+        try:
+            names = [entry.name for entry in Path(folder or ".").iterdir()]
+        except OSError:
+            continue
+        for name in names:
+            match = _DISTRIBUTION.fullmatch(name)
+            if match:
+                found.setdefault(match.group(1).lower().replace("-", "_"), match.group(2))
+    return found

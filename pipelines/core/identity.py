@@ -1,0 +1,105 @@
+"""Identity: the keys of all primals of a pipeline, from the file, the code and the data alone."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from diffpipe.cache import keys
+from diffpipe.pipelines.core.code import code_digest
+from diffpipe.pipelines.core.environment import Environment
+from diffpipe.pipelines.core.model import (
+    Checkpoint,
+    DataRef,
+    Dataset,
+    OutputRef,
+    Over,
+    Pipeline,
+    Ref,
+    Stage,
+)
+
+DTYPE = "float64"
+SUMMATION = "pairwise in shard order"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The keys of a pipeline's primals in one environment."""
+
+    pipeline: Pipeline
+    environment: Environment
+
+    @cached_property
+    def primals(self) -> Mapping[str, str]:
+        """Stage -> key of its primal."""
+        known: dict[str, str] = {}
+        for stage in self.pipeline.stages.values():
+            known[stage.name] = keys.key("primal", **self._ingredients(stage, known))
+        return known
+
+    def ingredients(self, stage: Stage) -> dict[str, Any]:
+        """Everything that stands in the key of a stage's primal."""
+        return self._ingredients(stage, self.primals)
+
+    @cached_property
+    def datasets(self) -> Mapping[str, str]:
+        """Dataset -> digest of its bytes, its reader and the reader's options."""
+        return {name: _dataset_digest(each) for name, each in self.pipeline.data.items()}
+
+    def reduction(self, summed: str) -> str:
+        """The key of the sum over shards of an artefact."""
+        return keys.key("reduction", of=summed, order=SUMMATION)
+
+    def residuals(self, stage: Stage) -> str | None:
+        """The key of the stored residuals of a stage, where its policy stores them."""
+        if stage.checkpoint is not Checkpoint.RESIDUALS:
+            return None
+        return keys.key("residuals", primal=self.primals[stage.name], policy="residuals")
+
+    def _ingredients(self, stage: Stage, known: Mapping[str, str]) -> dict[str, Any]:
+        sample = stage.sample if stage.over is Over.EVENTS else None
+        return {
+            "function": str(stage.function),
+            "code": code_digest(stage.function),
+            "options": dict(stage.options),
+            "parameters": {
+                local: self.pipeline.parameters[name].value
+                for local, name in stage.parameters.items()
+            },
+            "inputs": {local: self._input_key(ref, known) for local, ref in stage.inputs.items()},
+            "summed": sorted(name for name in stage.outputs if stage.is_summed(name)),
+            "sample": None if sample is None else [sample.count, sample.shard],
+            "seed": sample.seed if sample is not None and stage.source else None,
+            "residuals": stage.checkpoint is Checkpoint.RESIDUALS,
+            "framework": stage.framework,
+            "versions": self.environment.versions(stage.framework),
+            "platform": self.environment.platform,
+            "dtype": DTYPE,
+        }
+
+    def _input_key(self, ref: Ref, known: Mapping[str, str]) -> list[str | None]:
+        if isinstance(ref, DataRef):
+            return ["data", self.datasets[ref.dataset], ref.column]
+        return ["output", self.output_key(ref, known), ref.output]
+
+    def output_key(self, ref: OutputRef, known: Mapping[str, str] | None = None) -> str:
+        """The key of the artefact that holds an output: the primal, or its sum over shards."""
+        primal = (known or self.primals)[ref.stage]
+        summed = self.pipeline.stages[ref.stage].is_summed(ref.output)
+        return self.reduction(primal) if summed else primal
+
+
+def _dataset_digest(dataset: Dataset) -> str:
+    files = {
+        word: hashlib.sha256(path.read_bytes()).hexdigest() for word, path in dataset.files.items()
+    }
+    return keys.digest(
+        {
+            "files": files,
+            "reader": str(dataset.reader),
+            "code": code_digest(dataset.reader),
+            "options": dict(dataset.options),
+        }
+    )

@@ -1,0 +1,160 @@
+"""The pipeline as frozen values: what `assemble` makes of a file, and everything else reads.
+
+A pipeline within a pipeline is already unfolded here: its parts carry names `stage.name`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+Value = float | tuple[Any, ...]  # a number, or nested tuples of numbers
+
+
+class Over(StrEnum):
+    """How often a stage runs."""
+
+    EVENTS = "events"
+    ONCE = "once"
+
+
+class Checkpoint(StrEnum):
+    """What the forward sweep keeps for a stage's pullback."""
+
+    RECOMPUTE = "recompute"
+    RESIDUALS = "residuals"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A named float64 scalar or array that gradients are taken with respect to."""
+
+    name: str
+    value: Value
+    unit: str = "1"
+    fit: bool = False
+    bounds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Function:
+    """Python code by name: a module, a function in it, and the folder it may be imported from."""
+
+    module: str
+    name: str
+    folder: Path | None = None
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.name}"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A file read once by a named reader; it has no cotangent."""
+
+    name: str
+    reader: Function
+    files: Mapping[str, Path]
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Events of one source: how many, and how they are cut into shards."""
+
+    count: int
+    shard: int
+    seed: int | None
+
+    @property
+    def shards(self) -> int:
+        return -(-self.count // self.shard)
+
+    def rows(self, shard: int) -> tuple[int, int]:
+        """The first event of a shard, and the one after its last."""
+        return shard * self.shard, min((shard + 1) * self.shard, self.count)
+
+
+@dataclass(frozen=True)
+class OutputRef:
+    """An input that is another stage's output."""
+
+    stage: str
+    output: str
+
+    def __str__(self) -> str:
+        return f"{self.stage}.{self.output}"
+
+
+@dataclass(frozen=True)
+class DataRef:
+    """An input that is a dataset, or one column of it."""
+
+    dataset: str
+    column: str | None
+
+    def __str__(self) -> str:
+        return f"data.{self.dataset}" + (f".{self.column}" if self.column else "")
+
+
+Ref = OutputRef | DataRef
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a pipeline file declares of an output."""
+
+    unit: str = "1"
+    sum: bool = False
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One pure function and its place in the pipeline.
+
+    An event source is a stage without inputs whose `sample` is its own.
+    """
+
+    name: str
+    function: Function
+    over: Over
+    inputs: Mapping[str, Ref] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)  # local name -> pipeline's name
+    outputs: Mapping[str, Output] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: Checkpoint = Checkpoint.RECOMPUTE
+    framework: str = "jax"
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    sample: Sample | None = None
+    source: bool = False
+
+    def output(self, name: str) -> Output:
+        """The declaration of an output; the default where the file has none."""
+        return self.outputs.get(name, Output())
+
+    def is_summed(self, name: str) -> bool:
+        return self.over is Over.EVENTS and self.output(name).sum
+
+    @property
+    def slots(self) -> int:
+        return self.sample.shards if self.over is Over.EVENTS and self.sample else 1
+
+    def output_inputs(self) -> Iterable[tuple[str, OutputRef]]:
+        """The inputs that come from other stages, in order."""
+        return ((name, ref) for name, ref in self.inputs.items() if isinstance(ref, OutputRef))
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Parameters, data and stages (in an order in which they can run), and the objective."""
+
+    name: str
+    parameters: Mapping[str, Parameter]
+    data: Mapping[str, Dataset]
+    stages: Mapping[str, Stage]
+    objective: OutputRef | None
+    path: Path
+    description: str = ""

@@ -1,0 +1,161 @@
+"""The plan: from the pipeline and the store to what is missing, needed, and done by which task.
+
+Made without importing a framework, from presence alone, and frozen as JSON: workers and cluster
+jobs read it and see the same. A slot is computed if it is missing and either asked for or read by
+something that is computed.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from diffpipe.cache.errors import UsageError, did_you_mean
+from diffpipe.cache.store import Artefact, Store
+from diffpipe.pipelines.core.assemble import output_ref
+from diffpipe.pipelines.core.chain import Chain, ChoosePullback, exact_pullback
+from diffpipe.pipelines.core.demand import Presence, missing_slots
+from diffpipe.pipelines.core.environment import Environment
+from diffpipe.pipelines.core.identity import Identity
+from diffpipe.pipelines.core.joins import is_per_event
+from diffpipe.pipelines.core.model import OutputRef, Pipeline
+from diffpipe.pipelines.core.steps import Source, Step
+from diffpipe.pipelines.core.tasks import Task, make_tasks
+
+Direction = Literal["forward", "backward"]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a user asks of a pipeline."""
+
+    direction: Direction
+    of: str | None = None  # stage.output; None: the pipeline's objective
+    wrt: list[str] | None = None  # parameters; None: all
+    cores: int = 1
+    force: bool = False
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One run, frozen."""
+
+    pipeline: str
+    path: str
+    store: str
+    direction: Direction
+    platform: str
+    objective: Source | None
+    objective_name: str | None
+    wrt: list[str]
+    steps: list[Step]
+    slots_present: dict[str, int]  # step -> complete slots when the plan was made
+    tasks: list[Task]
+    to_create: list[str]  # steps whose artefact does not exist yet
+    gradients: dict[str, list[Source]]
+    force: bool
+
+    def step(self, step_id: str) -> Step:
+        return next(step for step in self.steps if step.id == step_id)
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """Step -> number of slots that will be computed."""
+        counts = {step.id: 0 for step in self.steps}
+        for task in self.tasks:
+            for work in task.work:
+                counts[work.step] += sum(stop - first for first, stop in work.slots)
+        return counts
+
+    def write(self, path: Path) -> None:
+        path.write_bytes(msgspec.json.encode(self))
+
+    @classmethod
+    def read(cls, path: Path) -> "Plan":
+        return msgspec.json.decode(path.read_bytes(), type=cls)
+
+
+def make_plan(store: Store, pipeline: Pipeline, request: Request) -> Plan:
+    """Find what must run for a request; raises UsageError, PipelineError."""
+    environment = Environment.current()
+    chain = Chain(pipeline, Identity(pipeline, environment))
+    chain.add_forward()
+    objective = _objective(pipeline, request)
+    wrt = _wrt(pipeline, request)
+    if request.direction == "backward":
+        assert objective is not None
+        chain.add_backward(objective, wrt, exact_pullback if request.force else _chooser(store))
+    presence = Presence.read(store, chain.steps.values(), forget=request.force)
+    asked = _asked(chain, objective, request)
+    keep = request.direction == "forward"
+    missing = missing_slots(chain.steps, asked, presence, keep=keep)
+    steps = list(chain.steps.values())
+    return Plan(
+        pipeline=pipeline.name,
+        path=str(pipeline.path),
+        store=str(store.root),
+        direction=request.direction,
+        platform=environment.platform,
+        objective=chain.source(objective) if objective else None,
+        objective_name=str(objective) if objective else None,
+        wrt=wrt,
+        steps=steps,
+        slots_present={name: mask.bit_count() for name, mask in presence.made.items()},
+        tasks=make_tasks(steps, missing, request.cores),
+        to_create=[step.id for step in steps if missing[step.id] and step.id in presence.absent],
+        gradients=chain.gradients,
+        force=request.force,
+    )
+
+
+def _objective(pipeline: Pipeline, request: Request) -> OutputRef | None:
+    if request.of is not None:
+        ref = output_ref(request.of, pipeline.stages, "--of")
+        if is_per_event(pipeline.stages, ref):
+            raise UsageError(f"--of {ref} is per event; a gradient is taken of a scalar")
+        return ref
+    if pipeline.objective is None and request.direction == "backward":
+        raise UsageError(
+            f"the pipeline {pipeline.name} has no objective",
+            hint="name one with --of stage.output, or write objective: stage.output in the file",
+        )
+    if pipeline.objective and is_per_event(pipeline.stages, pipeline.objective):
+        raise UsageError(f"the objective {pipeline.objective} is per event, not a scalar")
+    return pipeline.objective
+
+
+def _wrt(pipeline: Pipeline, request: Request) -> list[str]:
+    if request.wrt is None:
+        return list(pipeline.parameters)
+    for name in request.wrt:
+        if name not in pipeline.parameters:
+            hint = did_you_mean(name, pipeline.parameters)
+            raise UsageError(f"--wrt: unknown parameter {name!r}", hint=hint)
+    return [name for name in pipeline.parameters if name in request.wrt]
+
+
+def _chooser(store: Store) -> ChoosePullback:
+    """Use a complete pullback with respect to more than is asked, if one is stored."""
+    stored = store.keys()
+
+    def choose(base: str, wanted: list[str]) -> tuple[list[str], str]:
+        exact = exact_pullback(base, wanted)
+        candidates = (store.get(key) for key in stored if key.startswith(f"{base}-"))
+        complete = {each.key: _active(each) for each in candidates if each and each.is_complete}
+        wider = [(len(has), key) for key, has in complete.items() if has >= set(wanted)]
+        if exact[1] in complete or not wider:
+            return exact
+        key = min(wider)[1]
+        return sorted(complete[key]), key
+
+    return choose
+
+
+def _active(pullback: Artefact) -> set[str]:
+    return set(pullback.manifest["ingredients"]["active"])
+
+
+def _asked(chain: Chain, objective: OutputRef | None, request: Request) -> list[str]:
+    """The steps whose results are asked for."""
+    if request.direction == "forward" and request.of is None:
+        return list(chain.steps)
+    asked = [chain.source(objective).step] if objective else []
+    return asked + [each.step for sources in chain.gradients.values() for each in sources]

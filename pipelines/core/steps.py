@@ -1,0 +1,100 @@
+"""Steps: the units of work of a run. Each makes one artefact, slot by slot.
+
+    primal     a stage applied to its inputs, once or per shard (with residuals, if stored)
+    pullback   a stage's VJP applied to the cotangents of its outputs
+    reduction  the sum over shards of a primal's summed outputs or of a pullback's partials
+
+Steps are frozen into the plan as JSON; a worker needs nothing else to compute one.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+Kind = Literal["primal", "pullback", "reduction"]
+
+
+class Code(msgspec.Struct, frozen=True):
+    """A function by name (see `functions`)."""
+
+    module: str
+    name: str
+    folder: str | None
+
+
+class Source(msgspec.Struct, frozen=True, tag="array"):
+    """Where an array is read: an array of an artefact that a step makes.
+
+    slot: the same shard as the reader's; else the whole of a once-artefact.
+    """
+
+    step: str
+    key: str
+    array: str
+    slot: bool
+
+
+class DataSource(msgspec.Struct, frozen=True, tag="data"):
+    """Where data is read: files, their reader, and the column asked for (None: all of them)."""
+
+    reader: Code
+    files: dict[str, str]
+    options: dict[str, Any]
+    column: str | None
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A stage's function with all that it is given by the pipeline file."""
+
+    stage: str
+    code: Code
+    framework: str
+    options: dict[str, Any]
+    parameters: dict[str, Any]
+    source: bool
+    summed: list[str]
+    units: dict[str, str]
+    declared: dict[str, Any]
+    parameter_units: dict[str, str]
+    sample: tuple[int, int, int | None] | None  # count, shard, seed
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One artefact to make, and what making it reads."""
+
+    id: str
+    kind: Kind
+    stage: str
+    key: str
+    slots: int
+    over: Literal["events", "once"]
+    framework: str
+    ingredients: dict[str, Any]
+    call: Call | None = None
+    inputs: dict[str, Source | DataSource] = {}
+    residuals: str | None = None  # of a primal: the key of what its pullback will be given
+    saved: Source | None = None  # of a pullback: where those residuals are
+    cotangents: dict[str, list[Source]] = {}  # output -> what is added up; [] is the objective's 1
+    active_inputs: list[str] = []
+    active_parameters: list[str] = []
+    of: Source | None = None
+
+    def reads(self) -> Iterator[Source]:
+        """Everything that must be there before a slot of this step can be computed."""
+        yield from (source for source in (self.of, self.saved) if source is not None)
+        for source in self.inputs.values():
+            if isinstance(source, Source):
+                yield source
+        for sources in self.cotangents.values():
+            yield from sources
+
+
+def cotangent_array(name: str) -> str:
+    """The array of a pullback that holds the cotangent of an input."""
+    return f"cotangent.{name}"
+
+
+def gradient_array(name: str) -> str:
+    """The array of a pullback that holds the gradient (or its partials) of a parameter."""
+    return f"gradient.{name}"

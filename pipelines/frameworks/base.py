@@ -1,0 +1,77 @@
+"""The contract between the runner and the ways to run a stage."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from diffpipe.pipelines.core.steps import Call
+
+Arrays = Mapping[str, Any]  # name -> array; a whole dataset is a mapping of its columns
+
+
+@dataclass(frozen=True)
+class Abstract:
+    """An array without its values."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def is_differentiable(self) -> bool:
+        return self.dtype in ("float64", "complex128")
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What a pullback is taken of and with respect to, by local names."""
+
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...]
+    parameters: tuple[str, ...]
+
+
+class Framework(ABC):
+    """Runs stages of one framework; states nothing, writes nothing.
+
+    Shapes never depend on values. Pullbacks give the arrays `cotangent.<input>` and
+    `gradient.<parameter>`; integer inputs have none.
+    """
+
+    @abstractmethod
+    def describe(self, call: Call, parameters: Arrays, inputs: Arrays) -> dict[str, Abstract]:
+        """The outputs for abstract inputs; raises PipelineError, StageError."""
+
+    @abstractmethod
+    def forward(self, call: Call, parameters: Arrays, inputs: Arrays) -> Arrays:
+        """The outputs."""
+
+    @abstractmethod
+    def pullback(
+        self, call: Call, pull: Pull, parameters: Arrays, inputs: Arrays, cotangents: Arrays
+    ) -> Arrays:
+        """The VJP, recomputing what it needs from the inputs."""
+
+    @abstractmethod
+    def describe_residuals(
+        self, call: Call, parameters: Arrays, inputs: Arrays
+    ) -> dict[str, Abstract]:
+        """What `forward_keeping` keeps: one flat array per dtype."""
+
+    @abstractmethod
+    def forward_keeping(
+        self, call: Call, parameters: Arrays, inputs: Arrays
+    ) -> tuple[Arrays, Arrays]:
+        """The outputs, and the residuals that `pullback_from` needs beside the inputs."""
+
+    @abstractmethod
+    def pullback_from(
+        self,
+        call: Call,
+        pull: Pull,
+        parameters: Arrays,
+        inputs: Arrays,
+        cotangents: Arrays,
+        residuals: Arrays,
+    ) -> Arrays:
+        """The VJP from stored residuals, without a second forward pass."""

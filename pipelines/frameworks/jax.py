@@ -1,0 +1,182 @@
+"""Stages written in JAX: jitted one by one, differentiated by `jax.vjp`, in float64."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+import msgspec
+
+from diffpipe.pipelines.core.steps import Call, Code, cotangent_array, gradient_array
+from diffpipe.pipelines.frameworks import residuals
+from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Framework, Pull
+from diffpipe.pipelines.frameworks.residuals import Recipe
+from diffpipe.pipelines.frameworks.stage_code import StageFunction, load_stage
+
+jax.config.update("jax_enable_x64", True)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A stage without its parameters' values: what one compiled function serves."""
+
+    name: str
+    code: Code
+    options: bytes
+
+    @classmethod
+    def of(cls, call: Call) -> "_Stage":
+        return cls(call.stage, call.code, msgspec.json.encode(call.options))
+
+    @property
+    def function(self) -> StageFunction:
+        return load_stage(self.name, self.code, msgspec.json.decode(self.options))
+
+
+@final
+class JaxFramework(Framework):
+    """Parameter values are arguments of the compiled functions, so a change compiles nothing."""
+
+    def describe(self, call: Call, parameters: Arrays, inputs: Arrays) -> dict[str, Abstract]:
+        return _abstract(jax.eval_shape(_Stage.of(call).function, *_structs(parameters, inputs)))
+
+    def forward(self, call: Call, parameters: Arrays, inputs: Arrays) -> Arrays:
+        outputs: Arrays = _forward(_Stage.of(call))(*_arrays(parameters, inputs))
+        return outputs
+
+    def pullback(
+        self, call: Call, pull: Pull, parameters: Arrays, inputs: Arrays, cotangents: Arrays
+    ) -> Arrays:
+        run = _pullback(_Stage.of(call), pull)
+        pulled: Arrays = run(*_arrays(parameters, inputs, cotangents))
+        return pulled
+
+    def describe_residuals(
+        self, call: Call, parameters: Arrays, inputs: Arrays
+    ) -> dict[str, Abstract]:
+        structs = _structs(parameters, inputs)
+        return _abstract(jax.eval_shape(_keeping(_Stage.of(call)), *structs)[1])
+
+    def forward_keeping(
+        self, call: Call, parameters: Arrays, inputs: Arrays
+    ) -> tuple[Arrays, Arrays]:
+        both: tuple[Arrays, Arrays] = _keeping(_Stage.of(call))(*_arrays(parameters, inputs))
+        return both
+
+    def pullback_from(
+        self,
+        call: Call,
+        pull: Pull,
+        parameters: Arrays,
+        inputs: Arrays,
+        cotangents: Arrays,
+        residuals: Arrays,
+    ) -> Arrays:
+        run = _pullback_from(_Stage.of(call), pull)
+        pulled: Arrays = run(*_arrays(parameters, inputs, cotangents, residuals))
+        return pulled
+
+
+@lru_cache(maxsize=None)
+def _forward(stage: _Stage) -> Callable[..., Any]:
+    return jax.jit(stage.function)
+
+
+@lru_cache(maxsize=None)
+def _pullback(stage: _Stage, pull: Pull) -> Callable[..., Any]:
+    """cotangents of the outputs -> cotangents of what is active, with the forward pass inside."""
+    function = stage.function
+
+    def run(parameters: Any, inputs: Any, cotangents: Any) -> Any:
+        def of_active(active: Any) -> Any:
+            outputs = function(parameters | active["parameters"], inputs | active["inputs"])
+            return {name: outputs[name] for name in pull.outputs}
+
+        active = {
+            "inputs": {name: inputs[name] for name in pull.inputs},
+            "parameters": {name: parameters[name] for name in pull.parameters},
+        }
+        _, vjp = jax.vjp(of_active, active)
+        return _named(pull, *vjp(cotangents))
+
+    return jax.jit(run)
+
+
+@lru_cache(maxsize=None)
+def _keeping(stage: _Stage) -> Callable[..., Any]:
+    def run(parameters: Any, inputs: Any) -> Any:
+        outputs, leaves, _ = _vjp(stage, parameters, inputs)
+        return outputs, residuals.pack(stage.name, leaves)
+
+    return jax.jit(run)
+
+
+@lru_cache(maxsize=None)
+def _pullback_from(stage: _Stage, pull: Pull) -> Callable[..., Any]:
+    def run(parameters: Any, inputs: Any, cotangents: Any, packed: Any) -> Any:
+        shapes, recipe = _trace(stage, parameters, inputs)
+        vjp = residuals.rebuild(recipe, (parameters, inputs), residuals.unpack(recipe, packed))
+        zeros = {name: jnp.zeros(each.shape, each.dtype) for name, each in shapes.items()}
+        return _named(pull, *vjp(zeros | cotangents))
+
+    return jax.jit(run)
+
+
+def _vjp(stage: _Stage, parameters: Any, inputs: Any) -> tuple[Any, list[Any], Recipe]:
+    """All outputs, the leaves to store, and the recipe; with respect to all that has a gradient."""
+    function = stage.function
+    moving = {name: value for name, value in inputs.items() if _is_differentiable(value)}
+
+    def of_active(active: Any) -> Any:
+        outputs = function(parameters | active["parameters"], inputs | active["inputs"])
+        smooth = {name: value for name, value in outputs.items() if _is_differentiable(value)}
+        return smooth, outputs
+
+    active = {"inputs": moving, "parameters": parameters}
+    return residuals.vjp_with_recipe(of_active, active, (parameters, inputs))
+
+
+def _trace(stage: _Stage, parameters: Any, inputs: Any) -> tuple[Any, Recipe]:
+    """The shapes of the differentiable outputs, and the recipe, without computing anything."""
+    recipes: list[Recipe] = []
+
+    def run(parameters: Any, inputs: Any) -> Any:
+        outputs, _, recipe = _vjp(stage, parameters, inputs)
+        recipes.append(recipe)
+        return {name: value for name, value in outputs.items() if _is_differentiable(value)}
+
+    return jax.eval_shape(run, parameters, inputs), recipes[0]
+
+
+def _is_differentiable(value: Any) -> bool:
+    return hasattr(value, "dtype") and bool(jnp.issubdtype(value.dtype, jnp.inexact))
+
+
+def _named(pull: Pull, active: Any) -> dict[str, Any]:
+    """The active cotangents under the names of their arrays."""
+    named = {cotangent_array(name): active["inputs"][name] for name in pull.inputs}
+    return named | {gradient_array(name): active["parameters"][name] for name in pull.parameters}
+
+
+def _arrays(*trees: Any) -> Any:
+    return jax.tree.map(jnp.asarray, tuple(dict(tree) for tree in trees))
+
+
+def _structs(*trees: Any) -> Any:
+    """Abstract arrays as JAX takes them."""
+    return jax.tree.map(
+        lambda each: jax.ShapeDtypeStruct(each.shape, each.dtype),
+        tuple(dict(tree) for tree in trees),
+        is_leaf=lambda each: isinstance(each, Abstract),
+    )
+
+
+def _abstract(outputs: Any) -> dict[str, Abstract]:
+    named = {}
+    for name, each in outputs.items():
+        if not hasattr(each, "shape"):
+            raise TypeError(f"the output {name} is a {type(each).__name__}, not an array")
+        named[name] = Abstract(tuple(each.shape), str(each.dtype))
+    return named

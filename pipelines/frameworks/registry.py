@@ -1,0 +1,16 @@
+"""The ways to run a stage, by the name a pipeline file gives; imported when first used."""
+
+from functools import lru_cache
+
+from diffpipe.pipelines.core.functions import load
+from diffpipe.pipelines.core.model import Function
+from diffpipe.pipelines.frameworks.base import Framework
+
+FRAMEWORKS = {"jax": Function("diffpipe.pipelines.frameworks.jax", "JaxFramework")}
+
+
+@lru_cache(maxsize=None)
+def framework(name: str) -> Framework:
+    """The framework of this name."""
+    made: Framework = load(FRAMEWORKS[name])()
+    return made

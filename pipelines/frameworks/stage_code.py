@@ -1,0 +1,118 @@
+"""A stage's function, loaded and guarded: options, names asked for, names given back, errors."""
+
+import inspect
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from diffpipe.cache.errors import DiffpipeError, PipelineError, StageError, did_you_mean
+from diffpipe.pipelines.core import functions
+from diffpipe.pipelines.core.model import Function
+from diffpipe.pipelines.core.steps import Code
+
+StageFunction = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
+
+
+def load_code(code: Code) -> Callable[..., Any]:
+    """Import the function a step names."""
+    folder = None if code.folder is None else Path(code.folder)
+    return functions.load(Function(code.module, code.name, folder))
+
+
+def load_stage(stage: str, code: Code, options: Mapping[str, Any]) -> StageFunction:
+    """The stage as a function of (parameters, inputs) alone; raises PipelineError for options."""
+    function = load_code(code)
+    check_options(stage, function, options)
+
+    def run(parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return _checked(stage, function(dict(parameters), dict(inputs), **options))
+        except KeyError as error:
+            name = error.args[0] if error.args else None
+            if name in parameters or name in inputs:
+                raise
+            raise _not_given(stage, name, parameters, inputs) from error
+
+    return run
+
+
+def check_options(stage: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Refuse options that the function does not have."""
+    arguments = inspect.signature(function).parameters.values()
+    if any(each.kind is each.VAR_KEYWORD for each in arguments):
+        return
+    known = [each.name for each in arguments if each.kind is each.KEYWORD_ONLY]
+    known += [each.name for each in list(arguments)[2:] if each.kind is each.POSITIONAL_OR_KEYWORD]
+    for name in options:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise PipelineError(f"stage {stage}: unknown option {name!r}", hint=hint, stage=stage)
+
+
+@contextmanager
+def reporting(stage: str, shard: int | None = None) -> Iterator[None]:
+    """Turn what a stage raises into an error that names stage, shard and line.
+
+    Before anything runs (shard None) a TypeError or ValueError is the pipeline's: a wrong shape or
+    dtype at a join, an option with a wrong value.
+    """
+    try:
+        yield
+    except DiffpipeError:
+        raise
+    except Exception as error:
+        before = shard is None and isinstance(error, TypeError | ValueError)
+        kind = PipelineError if before else StageError
+        place = "" if shard is None else f", shard {shard}"
+        raise kind(
+            f"stage {stage}{place}: {type(error).__name__}: {_message(error)}{_line(error)}",
+            stage=stage,
+            shard=shard,
+            hint="finished shards are kept; mend the stage and run the same command"
+            if kind is StageError
+            else None,
+        ) from error
+
+
+def _not_given(
+    stage: str, name: Any, parameters: Mapping[str, Any], inputs: Mapping[str, Any]
+) -> PipelineError:
+    given = [*(f"parameter {each}" for each in parameters), *(f"input {each}" for each in inputs)]
+    near = did_you_mean(str(name), [*parameters, *inputs])
+    return PipelineError(
+        f"stage {stage} asks for {name!r}, which is none of its parameters and inputs",
+        hint=f"{near} (it is given: {', '.join(given) or 'nothing'})",
+        stage=stage,
+    )
+
+
+def _checked(stage: str, outputs: Any) -> dict[str, Any]:
+    if not isinstance(outputs, Mapping) or not outputs:
+        raise PipelineError(
+            f"stage {stage} gives {type(outputs).__name__}, not named arrays",
+            hint='write return {"name": array}',
+            stage=stage,
+        )
+    for name in outputs:
+        if not isinstance(name, str) or not name.isidentifier() or len(name) > 64:
+            raise PipelineError(
+                f"stage {stage}: the output name {name!r} is not letters, digits and _", stage=stage
+            )
+    return dict(outputs)
+
+
+def _message(error: Exception) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return " ".join(line.strip() for line in lines[:4])[:600]
+
+
+def _line(error: Exception) -> str:
+    """The innermost line of code outside installed packages."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "site-packages" not in frame.filename and "frameworks" not in Path(frame.filename).parts
+    ]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""

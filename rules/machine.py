@@ -1,0 +1,77 @@
+"""What a worker must be told before it imports JAX, so that bits do not depend on the machine's load.
+
+XLA's sums depend on how many threads it has: one per worker, cores are used by processes. Compiled
+functions are kept in one folder per (jaxlib, CPU, flags).
+"""
+
+import os
+import platform
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+from diffpipe.cache import keys
+from diffpipe.pipelines.core.environment import Environment
+
+_ONE_THREAD = {
+    "NPROC": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+_XLA_FLAG = "--xla_cpu_multi_thread_eigen=false"
+_BROKEN = re.compile(r"Error reading persistent compilation cache entry for '([^']+)'")
+
+
+def prepare(device: str, compiled: Path) -> None:
+    """Set the environment of this process for stages on `device` ("cpu", "gpu")."""
+    os.environ.update(_ONE_THREAD)
+    os.environ["JAX_PLATFORMS"] = {"gpu": "cuda"}.get(device, device)
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    flags = os.environ.get("XLA_FLAGS", "")
+    if _XLA_FLAG not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {_XLA_FLAG}".strip()
+    folder = compiled / cpu_and_versions(device)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    _mend_compiled(folder)
+
+
+def cpu_and_versions(device: str) -> str:
+    """A digest of what compiled functions depend on beside their code."""
+    return keys.digest(
+        {
+            "versions": Environment(device).versions("jax"),
+            "cpu": cpu_flags(),
+            "xla": os.environ.get("XLA_FLAGS", ""),
+            "threads": _ONE_THREAD["NPROC"],
+            "device": device,
+        }
+    )[:16]
+
+
+def cpu_flags() -> str:
+    """The instruction sets of this CPU, as the kernel lists them."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    match = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)
+    return match.group(1) if match else platform.machine()
+
+
+def _mend_compiled(folder: Path) -> None:
+    """Delete a compiled function that cannot be read: JAX writes in place and never repairs one."""
+    shown = warnings.showwarning
+
+    def show(message: Any, *rest: Any, **named: Any) -> None:
+        match = _BROKEN.search(str(message))
+        if match is None:
+            shown(message, *rest, **named)
+            return
+        for path in folder.glob(f"{match.group(1)}-*"):
+            path.unlink(missing_ok=True)
+
+    warnings.showwarning = show

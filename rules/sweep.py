@@ -1,0 +1,144 @@
+"""One task, slot by slot: what is held in memory between steps, what is written, what is noted."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from diffpipe.cache import masks
+from diffpipe.cache.errors import DamagedError, InterruptedRunError
+from diffpipe.cache.store import Artefact, Store
+from diffpipe.pipelines.core import compute
+from diffpipe.pipelines.core.plan import Plan
+from diffpipe.pipelines.core.steps import Source, Step
+from diffpipe.pipelines.core.tasks import Task
+
+Arrays = dict[str, np.ndarray]
+
+
+def compute_task(plan: Plan, name: str, record: Path, *, still_wanted: Callable[[], bool]) -> None:
+    """Compute every slot of a task that is not complete; raises what the stages raise."""
+    task = next(task for task in plan.tasks if task.id == name)
+    with record.open("a") as lines:
+        sweep = Sweep(plan, Store.open(Path(plan.store), create=False), lines, still_wanted)
+        sweep.run(task)
+
+
+@dataclass
+class Sweep:
+    """The arrays at hand: those of the shard in work, and once-values for the whole task."""
+
+    plan: Plan
+    store: Store
+    record: IO[str]
+    still_wanted: Callable[[], bool]
+    _artefacts: dict[str, Artefact] = field(default_factory=dict)
+    _shard_arrays: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    _once_arrays: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+
+    def run(self, task: Task) -> None:
+        """Shard by shard through all steps of the task."""
+        steps = {step.id: step for step in self.plan.steps}
+        slots = {work.step: masks.from_ranges(work.slots) for work in task.work}
+        union = 0
+        for mask in slots.values():
+            union |= mask
+        for shard in masks.members(union):
+            self._shard_arrays.clear()
+            for step_id, mask in slots.items():
+                if mask >> shard & 1:
+                    self._slot(steps[step_id], shard)
+
+    def has(self, source: Source) -> bool:
+        return source.array in self._artefact(source.key).specs
+
+    def __call__(self, source: Source, shard: int) -> np.ndarray:
+        held = self._shard_arrays if source.slot else self._once_arrays
+        place = (source.key, source.array)
+        if place not in held:
+            held[place] = self._read(source, shard)
+        return held[place]
+
+    def _read(self, source: Source, shard: int) -> np.ndarray:
+        artefact, slot = self._artefact(source.key), shard if source.slot else 0
+        try:
+            return artefact.read(source.array, slot)
+        except DamagedError as error:
+            self.store.set_aside_slot(artefact, slot, error.message)
+            raise
+
+    def _slot(self, step: Step, shard: int) -> None:
+        if not self.still_wanted():
+            raise InterruptedRunError("the run that started this worker is gone")
+        if not self.plan.force and self._is_complete(step, shard):
+            return
+        start = time.perf_counter()
+        written = _COMPUTE[step.kind](self, step, shard)
+        self._hold(step, written)
+        self._note(step, shard, time.perf_counter() - start)
+
+    def _primal(self, step: Step, shard: int) -> Arrays:
+        outputs, kept = compute.primal(step, shard, self)
+        if step.residuals and kept:
+            artefact = self._artefact(step.residuals)
+            artefact.write(shard, _padded(artefact, kept))
+        self._artefact(step.key).write(shard, outputs)
+        return outputs
+
+    def _pullback(self, step: Step, shard: int) -> Arrays:
+        kept = self._saved(step.saved, shard) if step.saved else None
+        pulled = compute.pullback(step, shard, self, kept)
+        self._artefact(step.key).write(shard, pulled)
+        return pulled
+
+    def _reduction(self, step: Step, shard: int) -> Arrays:
+        assert step.of is not None
+        artefact, summed = self._artefact(step.key), self._artefact(step.of.key)
+        total = compute.reduction(step, list(artefact.specs), summed.slots, self._read)
+        artefact.write(shard, total)
+        return total
+
+    def _saved(self, source: Source, shard: int) -> Arrays:
+        if self.store.get(source.key) is None:
+            return {}  # everything the pullback needs is among its inputs
+        arrays = self._artefact(source.key).specs
+        sources = (Source(source.step, source.key, name, source.slot) for name in arrays)
+        return {each.array: self._read(each, shard) for each in sources}
+
+    def _is_complete(self, step: Step, shard: int) -> bool:
+        kept = self.store.get(step.residuals) if step.residuals else None
+        return self._artefact(step.key).has(shard) and (kept is None or kept.has(shard))
+
+    def _hold(self, step: Step, arrays: Arrays) -> None:
+        held = self._once_arrays if step.over == "once" else self._shard_arrays
+        held.update({(step.key, name): values for name, values in arrays.items()})
+
+    def _artefact(self, key: str) -> Artefact:
+        if key not in self._artefacts:
+            found = self.store.get(key)
+            if found is None:
+                raise DamagedError(f"the artefact {key} is not in the store {self.store.root}")
+            self._artefacts[key] = found
+        return self._artefacts[key]
+
+    def _note(self, step: Step, shard: int, seconds: float) -> None:
+        line = {"step": step.id, "stage": step.stage, "kind": step.kind, "slot": shard}
+        self.record.write(json.dumps(line | {"seconds": seconds}) + "\n")
+        self.record.flush()
+
+
+_COMPUTE: dict[str, Callable[[Sweep, Step, int], Arrays]] = {
+    "primal": Sweep._primal,
+    "pullback": Sweep._pullback,
+    "reduction": Sweep._reduction,
+}
+
+
+def _padded(artefact: Artefact, arrays: Mapping[str, np.ndarray]) -> Arrays:
+    """Residuals of a short last shard, filled up to the length that is stored."""
+    lengths = {name: spec.shape[1] for name, spec in artefact.specs.items()}
+    return {name: np.pad(each, (0, lengths[name] - each.size)) for name, each in arrays.items()}
