@@ -8,7 +8,7 @@ folder, and within diffpipe `pipelines.physics` and `pipelines.library`. Nothing
 
 import ast
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from diffpipe.cache import keys
@@ -19,7 +19,7 @@ from diffpipe.pipelines.core.model import Function
 _OWN = ("diffpipe.pipelines.physics", "diffpipe.pipelines.library")
 
 
-@lru_cache(maxsize=None)
+@cache
 def code_digest(function: Function) -> str:
     """The digest of everything local that the function may run; raises PipelineError."""
     return keys.digest({name: text for name, text in sorted(local_sources(function).items())})
@@ -60,7 +60,7 @@ def _local_file(module: str, function: Function) -> Path | None:
     return path if same_package or in_folder or module.startswith(_OWN) else None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _read(path: Path, module: str) -> tuple[str, tuple[str, ...]]:
     """The digest of a module's syntax tree, and the names of the modules it may import."""
     try:

@@ -98,7 +98,12 @@ def inputs(step: Step, shard: int, read: Reader) -> dict[str, Any]:
 
 
 def _pulled(
-    runner: Framework, call: Call, pull: Pull, given: Arrays, cotangents: Arrays, kept: Arrays | None
+    runner: Framework,
+    call: Call,
+    pull: Pull,
+    given: Arrays,
+    cotangents: Arrays,
+    kept: Arrays | None,
 ) -> Mapping[str, Any]:
     if kept is None:
         return runner.pullback(call, pull, parameters(call), given, cotangents)
@@ -140,5 +145,3 @@ def _call(step: Step) -> Call:
 
 def _on_host(arrays: Mapping[str, Any]) -> Arrays:
     return {name: np.asarray(values) for name, values in arrays.items()}
-
-

@@ -1,6 +1,6 @@
 """Data files, read once per process by their reader; every value finite."""
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ def read_data(source: DataSource) -> Any:
     return columns[source.column]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _dataset(encoded: bytes) -> dict[str, np.ndarray]:
     source = msgspec.json.decode(encoded, type=DataSource)
     folder = None if source.reader.folder is None else Path(source.reader.folder)

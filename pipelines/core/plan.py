@@ -6,7 +6,7 @@ something that is computed.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -46,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True):
     objective: Source | None
     objective_name: str | None
     wrt: list[str]
+    parameter_values: dict[str, Any]
     steps: list[Step]
     slots_present: dict[str, int]  # step -> complete slots when the plan was made
     tasks: list[Task]
@@ -97,6 +98,7 @@ def make_plan(store: Store, pipeline: Pipeline, request: Request) -> Plan:
         objective=chain.source(objective) if objective else None,
         objective_name=str(objective) if objective else None,
         wrt=wrt,
+        parameter_values={name: each.value for name, each in pipeline.parameters.items()},
         steps=steps,
         slots_present={name: mask.bit_count() for name, mask in presence.made.items()},
         tasks=make_tasks(steps, missing, request.cores),

@@ -175,7 +175,7 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 def _load_yaml(path: Path, text: str) -> Any:
     try:
-        value = yaml.load(text, _Loader)  # noqa: S506 (a safe loader's subclass)
+        value = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise PipelineError(f"{path}{line}: {error.problem or error.context}") from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, final
 
 import jax
@@ -79,12 +79,12 @@ class JaxFramework(Framework):
         return pulled
 
 
-@lru_cache(maxsize=None)
+@cache
 def _forward(stage: _Stage) -> Callable[..., Any]:
     return jax.jit(stage.function)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pullback(stage: _Stage, pull: Pull) -> Callable[..., Any]:
     """cotangents of the outputs -> cotangents of what is active, with the forward pass inside."""
     function = stage.function
@@ -104,7 +104,7 @@ def _pullback(stage: _Stage, pull: Pull) -> Callable[..., Any]:
     return jax.jit(run)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _keeping(stage: _Stage) -> Callable[..., Any]:
     def run(parameters: Any, inputs: Any) -> Any:
         outputs, leaves, _ = _vjp(stage, parameters, inputs)
@@ -113,7 +113,7 @@ def _keeping(stage: _Stage) -> Callable[..., Any]:
     return jax.jit(run)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pullback_from(stage: _Stage, pull: Pull) -> Callable[..., Any]:
     def run(parameters: Any, inputs: Any, cotangents: Any, packed: Any) -> Any:
         shapes, recipe = _trace(stage, parameters, inputs)

@@ -1,6 +1,6 @@
 """The ways to run a stage, by the name a pipeline file gives; imported when first used."""
 
-from functools import lru_cache
+from functools import cache
 
 from diffpipe.pipelines.core.functions import load
 from diffpipe.pipelines.core.model import Function
@@ -9,7 +9,7 @@ from diffpipe.pipelines.frameworks.base import Framework
 FRAMEWORKS = {"jax": Function("diffpipe.pipelines.frameworks.jax", "JaxFramework")}
 
 
-@lru_cache(maxsize=None)
+@cache
 def framework(name: str) -> Framework:
     """The framework of this name."""
     made: Framework = load(FRAMEWORKS[name])()

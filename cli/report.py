@@ -1,0 +1,108 @@
+"""What a finished run says: a table for people, one JSON document for programs."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from diffpipe.pipelines.core.model import Pipeline
+    from diffpipe.rules.session import Finished
+
+_SWEEPS = {"forward": "primal", "backward": "pullback"}
+
+
+def document(finished: "Finished", pipeline: "Pipeline") -> dict[str, Any]:
+    """The JSON document of a run; numbers at full precision."""
+    plan, results = finished.plan, finished.results
+    found: dict[str, Any] = {"pipeline": pipeline.name, "direction": plan.direction}
+    if plan.objective_name is not None:
+        found["objective"] = {"name": plan.objective_name, "value": results.objective}
+    if plan.direction == "backward":
+        found["gradient"] = dict(results.gradient)
+    return found | {
+        "outputs": dict(results.outputs),
+        "stages": {name: _counts(finished, name) for name in pipeline.stages},
+        "seconds": round(finished.seconds, 3),
+        "store": plan.store,
+    }
+
+
+def show(finished: "Finished", pipeline: "Pipeline", *, verbose: bool = False) -> None:
+    """Print the objective, the gradient, and what was computed or reused."""
+    from rich.console import Console
+
+    console = Console()
+    plan, results = finished.plan, finished.results
+    if plan.direction == "backward":
+        console.print(_gradient_table(finished, pipeline))
+    if verbose or plan.direction == "forward":
+        console.print(_outputs_table(finished, pipeline))
+    if plan.objective_name is not None and results.objective is not None:
+        unit = _unit(pipeline, plan.objective_name)
+        console.print(f"{plan.objective_name} = [bold]{results.objective:.10g}[/]{unit}")
+    console.print(_summary(finished, pipeline), style="dim", highlight=False, soft_wrap=True)
+
+
+def _summary(finished: "Finished", pipeline: "Pipeline") -> str:
+    counts = [each for name in pipeline.stages for each in _counts(finished, name).values()]
+    executed = sum(each["executed"] for each in counts)
+    reused = sum(each["reused"] for each in counts)
+    done = f"{executed} shards computed, {reused} reused" if executed else "nothing to compute"
+    return f"{done}; {finished.seconds:.1f} s; store {finished.plan.store}"
+
+
+def _counts(finished: "Finished", stage: str) -> dict[str, dict[str, int]]:
+    """Executed and reused shards of a stage, by sweep."""
+    plan = finished.plan
+    counts = {}
+    for sweep, kind in _SWEEPS.items():
+        steps = [step for step in plan.steps if step.stage == stage and step.kind == kind]
+        executed = finished.executed[stage, kind]
+        present = sum(min(plan.slots_present[s.id], s.slots - executed) for s in steps)
+        counts[sweep] = {"executed": executed, "reused": max(0, present)}
+    return counts
+
+
+def _gradient_table(finished: "Finished", pipeline: "Pipeline") -> Any:
+    from rich.table import Table
+
+    objective = finished.plan.objective_name
+    table = Table(title=f"{pipeline.name}: gradient of {objective}", title_justify="left")
+    for name in ("parameter", "value", "unit", "gradient", "per"):
+        table.add_column(name, justify="right" if name in ("value", "gradient") else "left")
+    for name, gradient in finished.results.gradient.items():
+        parameter = pipeline.parameters[name]
+        for label, value, slope in _rows(name, parameter.value, gradient):
+            table.add_row(label, f"{value:.8g}", parameter.unit, f"{slope:+.10e}", parameter.unit)
+    return table
+
+
+def _rows(name: str, value: Any, gradient: Any) -> Iterator[tuple[str, float, float]]:
+    if not isinstance(gradient, list):
+        yield name, value, gradient
+        return
+    for index, pair in enumerate(zip(value, gradient, strict=True)):
+        yield from _rows(f"{name}[{index}]", *pair)
+
+
+def _outputs_table(finished: "Finished", pipeline: "Pipeline") -> Any:
+    from rich.table import Table
+
+    table = Table(title=f"{pipeline.name}: outputs", title_justify="left")
+    for name in ("output", "value", "unit"):
+        table.add_column(name)
+    for name, value in finished.results.outputs.items():
+        table.add_row(name, _brief(value), _unit(pipeline, name))
+    return table
+
+
+def _brief(value: Any) -> str:
+    if not isinstance(value, list):
+        return f"{value:.10g}"
+    shown = ", ".join(_brief(each) for each in value[:4])
+    return f"[{shown}{', ...' if len(value) > 4 else ''}]"
+
+
+def _unit(pipeline: "Pipeline", output: str) -> str:
+    stage, _, name = output.rpartition(".")
+    unit = pipeline.stages[stage].output(name).unit
+    return "" if unit == "1" else f" {unit}"

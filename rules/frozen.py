@@ -1,0 +1,47 @@
+"""The plan that a Snakefile reads: the one it is given, else one that the main process makes."""
+
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+from diffpipe.cache.errors import PipelineError
+from diffpipe.cache.layout import default_root
+from diffpipe.cache.store import Store
+from diffpipe.pipelines.core import library
+from diffpipe.pipelines.core.assemble import assemble
+from diffpipe.pipelines.core.plan import Plan, Request, make_plan
+from diffpipe.rules import engine, runs
+
+PLAN_VARIABLE = "DIFFPIPE_PLAN"
+
+
+def frozen_plan(config: MutableMapping[str, Any], workflow: Any) -> tuple[Path, Plan]:
+    """The plan's file and the plan; every process that parses the Snakefile sees the same.
+
+    config: plan=FILE, or pipeline, direction (forward, backward), store, of, wrt (a list).
+    """
+    given = config.get("plan") or os.environ.get(PLAN_VARIABLE)
+    if given:
+        return Path(given), Plan.read(Path(given))
+    if not workflow.is_main_process:
+        raise PipelineError("a job step was started without a plan")
+    path = _make(config)
+    os.environ[PLAN_VARIABLE] = str(path)
+    return path, Plan.read(path)
+
+
+def _make(config: MutableMapping[str, Any]) -> Path:
+    store = Store.open(Path(config["store"]).absolute() if "store" in config else default_root())
+    wrt = config.get("wrt")
+    request = Request(
+        direction=config.get("direction", "backward"),
+        of=config.get("of"),
+        wrt=wrt.split(",") if isinstance(wrt, str) else wrt,
+        cores=os.cpu_count() or 1,
+    )
+    plan = make_plan(store, assemble(library.find(config.get("pipeline"))), request)
+    run = runs.start_run(store, plan)
+    if plan.to_create:
+        engine.describe(plan, run)
+    return run.plan

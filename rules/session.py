@@ -1,0 +1,102 @@
+"""A session: one request from plan to results, with the store held and damage mended.
+
+The plan is made before the lock is taken: where nothing is missing, nothing is locked, started or
+written.
+"""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Protocol
+
+from diffpipe.cache import lock
+from diffpipe.cache.errors import DamagedError, DiffpipeError, InterruptedRunError
+from diffpipe.cache.layout import RunLayout
+from diffpipe.cache.store import Store
+from diffpipe.pipelines.core.model import Pipeline
+from diffpipe.pipelines.core.plan import Plan, Request, make_plan
+from diffpipe.pipelines.core.results import Results, read_results
+from diffpipe.rules import engine, runs
+from diffpipe.rules.runs import Done, Records
+
+_REPLANS = 20  # each mends one damaged slot; more is a broken disk
+
+
+class Observer(Protocol):
+    """Who is told how a session goes on."""
+
+    def planned(self, plan: Plan, records: Records) -> None: ...
+
+    def tick(self) -> None: ...
+
+    def said(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a session ends with: results, and what was computed rather than reused."""
+
+    plan: Plan
+    results: Results
+    executed: Done
+    seconds: float
+    run: RunLayout | None
+
+
+def run(
+    store: Store, pipeline: Pipeline, request: Request, observer: Observer, *, wait: bool = False
+) -> Finished:
+    """Compute what is missing and give the results; raises DiffpipeError."""
+    start = time.monotonic()
+    plan = make_plan(store, pipeline, request)
+    if not plan.tasks:
+        try:
+            results = read_results(store, plan)
+            return Finished(plan, results, Counter(), time.monotonic() - start, None)
+        except DamagedError as error:
+            observer.said(f"{error.message}; it is computed again")
+    with lock.hold(store, wait=wait, on_wait=lambda who: observer.said(f"waiting for {who}")):
+        return _compute(store, pipeline, request, observer, start)
+
+
+def _compute(
+    store: Store, pipeline: Pipeline, request: Request, observer: Observer, start: float
+) -> Finished:
+    executed: Done = Counter()
+    for attempt in range(_REPLANS + 1):
+        plan = make_plan(store, pipeline, request)
+        try:
+            run = _execute(store, plan, request, observer, executed) if plan.tasks else None
+            results = read_results(store, plan)
+            return Finished(plan, results, executed, time.monotonic() - start, run)
+        except DamagedError as error:
+            if attempt == _REPLANS:
+                raise
+            observer.said(f"{error.message}; it was moved aside and is computed again")
+    raise AssertionError("unreachable")
+
+
+def _execute(
+    store: Store, plan: Plan, request: Request, observer: Observer, executed: Done
+) -> RunLayout:
+    run, start = runs.start_run(store, plan), time.monotonic()
+    records = Records(run)
+    state, failure = "failed", None
+
+    def tick() -> None:
+        records.update()
+        observer.tick()
+
+    try:
+        observer.planned(plan, records)
+        engine.execute(plan, run, request.cores, tick)
+        state = "done"
+    except DiffpipeError as error:
+        failure = error
+        state = "interrupted" if isinstance(error, InterruptedRunError) else "failed"
+        raise
+    finally:
+        records.update()
+        executed.update(records.done)
+        runs.end_run(run, state, time.monotonic() - start, failure)
+    return run
