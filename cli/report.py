@@ -52,13 +52,12 @@ def _summary(finished: "Finished", pipeline: "Pipeline") -> str:
 
 def _counts(finished: "Finished", stage: str) -> dict[str, dict[str, int]]:
     """Executed and reused shards of a stage, by sweep."""
-    plan = finished.plan
     counts = {}
     for sweep, kind in _SWEEPS.items():
-        steps = [step for step in plan.steps if step.stage == stage and step.kind == kind]
+        steps = [step for step in finished.plan.steps if (step.stage, step.kind) == (stage, kind)]
         executed = finished.executed[stage, kind]
-        present = sum(min(plan.slots_present[s.id], s.slots - executed) for s in steps)
-        counts[sweep] = {"executed": executed, "reused": max(0, present)}
+        present = sum(finished.present[step.id] for step in steps)
+        counts[sweep] = {"executed": executed, "reused": max(0, present - executed)}
     return counts
 
 

@@ -6,13 +6,14 @@ written.
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from diffpipe.cache import lock
 from diffpipe.cache.errors import DamagedError, DiffpipeError, InterruptedRunError
-from diffpipe.cache.layout import RunLayout
 from diffpipe.cache.store import Store
+from diffpipe.pipelines.core.demand import Presence
 from diffpipe.pipelines.core.model import Pipeline
 from diffpipe.pipelines.core.plan import Plan, Request, make_plan
 from diffpipe.pipelines.core.results import Results, read_results
@@ -39,8 +40,8 @@ class Finished:
     plan: Plan
     results: Results
     executed: Done
+    present: Mapping[str, int]  # step -> complete slots, now
     seconds: float
-    run: RunLayout | None
 
 
 def run(
@@ -52,7 +53,9 @@ def run(
     if not plan.tasks:
         try:
             results = read_results(store, plan)
-            return Finished(plan, results, Counter(), time.monotonic() - start, None)
+            return Finished(
+                plan, results, Counter(), plan.slots_present, time.monotonic() - start
+            )
         except DamagedError as error:
             observer.said(f"{error.message}; it is computed again")
     with lock.hold(store, wait=wait, on_wait=lambda who: observer.said(f"waiting for {who}")):
@@ -66,9 +69,10 @@ def _compute(
     for attempt in range(_REPLANS + 1):
         plan = make_plan(store, pipeline, request)
         try:
-            run = _execute(store, plan, request, observer, executed) if plan.tasks else None
-            results = read_results(store, plan)
-            return Finished(plan, results, executed, time.monotonic() - start, run)
+            if plan.tasks:
+                _execute(store, plan, request, observer, executed)
+            results, present = read_results(store, plan), _present(store, plan)
+            return Finished(plan, results, executed, present, time.monotonic() - start)
         except DamagedError as error:
             if attempt == _REPLANS:
                 raise
@@ -78,7 +82,7 @@ def _compute(
 
 def _execute(
     store: Store, plan: Plan, request: Request, observer: Observer, executed: Done
-) -> RunLayout:
+) -> None:
     run, start = runs.start_run(store, plan), time.monotonic()
     records = Records(run)
     state, failure = "failed", None
@@ -99,4 +103,8 @@ def _execute(
         records.update()
         executed.update(records.done)
         runs.end_run(run, state, time.monotonic() - start, failure)
-    return run
+
+
+def _present(store: Store, plan: Plan) -> dict[str, int]:
+    made = Presence.read(store, plan.steps, forget=False).made
+    return {step_id: mask.bit_count() for step_id, mask in made.items()}

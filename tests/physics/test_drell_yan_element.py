@@ -1,0 +1,71 @@
+"""The partonic matrix element against anchors, its derivatives, and what lies outside."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from physics.reference import electroweak
+
+from diffpipe.pipelines.physics.matrix_elements.drell_yan import drell_yan_lo
+
+# sigma in pb and A_FB for sqrt(s-hat) in GeV, computed independently from the textbook formulas
+ANCHORS = [
+    ("effective", 0, 91.1876, 749.4177641093469, 0.07343926515115522),
+    ("effective", 1, 91.1876, 964.3153383567064, 0.10312023071456276),
+    ("effective", 0, 200.0, 0.562773618106447, 0.6689521700843376),
+    ("effective", 1, 200.0, 0.3423612648099512, 0.6019222318580192),
+    ("on-shell", 0, 91.1876, 767.739713199355, 0.11170950633735176),
+    ("on-shell", 1, 91.1876, 983.200971057622, 0.1511456478397836),
+    ("on-shell", 0, 200.0, 0.5562773366278575, 0.6747580957360408),
+    ("on-shell", 1, 200.0, 0.34813987892265763, 0.6144131220158082),
+]
+SCHEMES = {
+    "effective": {},
+    "on-shell": {"sin2_theta_eff": 0.22290, "alpha": 1 / 132.23},
+}
+
+
+def element(parameters, m_ll, cos_theta):
+    return drell_yan_lo(parameters, {"m_ll": m_ll, "cos_theta": cos_theta})["dsigma"]
+
+
+@pytest.mark.parametrize(("scheme", "column", "mass", "sigma", "asymmetry"), ANCHORS)
+def test_integrated_element_gives_the_anchors(scheme, column, mass, sigma, asymmetry):
+    node, weight = np.polynomial.legendre.leggauss(4)  # exact: the element is quadratic in cos
+    values = element(electroweak(**SCHEMES[scheme]), jnp.full(4, mass), jnp.asarray(node))
+    total = np.asarray(values[:, column]) @ weight
+    half = element(
+        electroweak(**SCHEMES[scheme]), jnp.full(4, mass), jnp.asarray(0.5 * (node + 1.0))
+    )
+    forward = np.asarray(half[:, column]) @ weight / 2.0
+    assert total == pytest.approx(sigma, rel=1e-9)  # the anchors' own (hbar c)^2 and alpha
+    assert 2.0 * forward / total - 1.0 == pytest.approx(asymmetry, rel=1e-9)
+
+
+def test_exchange_of_the_beams_reverses_the_angle():
+    cos_theta = jnp.asarray([-0.9, -0.2, 0.4, 1.0])
+    mass = jnp.asarray([60.0, 91.0, 120.0, 500.0])
+    here, there = (element(electroweak(), mass, sign * cos_theta) for sign in (1.0, -1.0))
+    np.testing.assert_array_equal(here[:, :2], there[:, 2:])
+
+
+def test_derivatives_are_those_of_finite_differences():
+    mass, cos_theta = jnp.asarray([70.0, 90.0, 91.2, 130.0]), jnp.asarray([-0.7, 0.1, 0.5, 0.9])
+    parameters = electroweak()
+    gradient = jax.jacrev(lambda p: element(p, mass, cos_theta))(parameters)
+    for name, value in parameters.items():
+        step = 1e-5 * value  # truncation and rounding both below 1e-8 of the value
+        up, down = (
+            element(parameters | {name: value + sign * step}, mass, cos_theta)
+            for sign in (1.0, -1.0)
+        )
+        scale = np.abs(np.asarray(gradient[name])).max()
+        np.testing.assert_allclose((up - down) / (2.0 * step), gradient[name], atol=1e-7 * scale)
+
+
+def test_events_outside_phase_space_are_zero_with_zero_gradient():
+    mass, cos_theta = jnp.asarray([0.0, -5.0, 91.0, 91.0]), jnp.asarray([0.1, 0.2, 1.01, -2.0])
+    value, pullback = jax.vjp(element, electroweak(), mass, cos_theta)
+    cotangents = pullback(jnp.ones_like(value))
+    for leaf in jax.tree.leaves((value, cotangents)):
+        np.testing.assert_array_equal(leaf, np.zeros_like(leaf))

@@ -1,0 +1,159 @@
+"""What the tests share: the list of pipelines, sweeps in this process, and the composed function."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from diffpipe.cache.store import Store
+from diffpipe.pipelines.core import library
+from diffpipe.pipelines.core.assemble import assemble
+from diffpipe.pipelines.core.data import read_data
+from diffpipe.pipelines.core.describe import Description
+from diffpipe.pipelines.core.functions import load
+from diffpipe.pipelines.core.model import DataRef, Pipeline, Stage
+from diffpipe.pipelines.core.plan import Plan, Request, make_plan
+from diffpipe.pipelines.core.steps import DataSource
+from diffpipe.rules import runs
+from diffpipe.rules.sweep import compute_task
+
+CASES = Path(__file__).parent / "cases"
+SYNTHETIC = ("joins", "nested", "curve")
+SMALL_DRELL_YAN = (96, 40)  # events and shard: three shards, the last one short, pairs kept whole
+
+
+def pipeline(name: str, shard: int | None = None) -> Pipeline:
+    """A pipeline of the list, small enough for a test; with another shard size if asked."""
+    if name in SYNTHETIC:
+        return cut(assemble(CASES / name / "pipeline.yaml"), None, shard)
+    count, size = SMALL_DRELL_YAN
+    return cut(assemble(library.find(name)), count, shard or size)
+
+
+def cut(made: Pipeline, count: int | None, shard: int | None) -> Pipeline:
+    """The pipeline with another number of events, or other shards."""
+    stages = {}
+    for name, stage in made.stages.items():
+        sample = stage.sample
+        if sample is not None:
+            sample = replace(sample, count=count or sample.count, shard=shard or sample.shard)
+        stages[name] = replace(stage, sample=sample)
+    return replace(made, stages=stages)
+
+
+def sweep(
+    store: Store,
+    made: Pipeline,
+    request: Request | None = None,
+    order: Callable[[list[Any]], list[Any]] = lambda tasks: tasks,
+) -> tuple[Plan, Counter[tuple[str, str]]]:
+    """Compute a request in this process, task by task; the plan, and what was executed."""
+    plan = make_plan(store, made, request or Request("backward"))
+    if not plan.tasks:
+        return plan, Counter()
+    run = runs.start_run(store, plan)
+    description = Description(plan, store)
+    description.run()
+    description.create()
+    done: set[str] = set()
+    waiting = list(plan.tasks)
+    while waiting:
+        ready = order([task for task in waiting if done >= set(task.after)])
+        compute_task(plan, ready[0].id, run.record(ready[0].id), still_wanted=lambda: True)
+        done.add(ready[0].id)
+        waiting.remove(ready[0])
+    records = runs.Records(run)
+    records.update()
+    return plan, records.done
+
+
+def bits(store: Store, plan: Plan) -> dict[str, bytes]:
+    """The bytes of every gradient, and of the objective."""
+    found = {}
+    for name, sources in plan.gradients.items():
+        parts = [store.get(each.key).read(each.array, 0).tobytes() for each in sources]
+        found[name] = b"".join(parts)
+    objective = plan.objective
+    found["objective"] = store.get(objective.key).read(objective.array, 0).tobytes()
+    return found
+
+
+def composed(made: Pipeline) -> Callable[[Mapping[str, Any]], Any]:
+    """The objective as one function of all parameters, over all events at once, without shards."""
+
+    def objective(parameters: Mapping[str, Any]) -> Any:
+        outputs: dict[str, Mapping[str, Any]] = {}
+        for stage in made.stages.values():
+            outputs[stage.name] = _run_whole(made, stage, parameters, outputs)
+        return outputs[made.objective.stage][made.objective.output]
+
+    return objective
+
+
+def values(made: Pipeline) -> dict[str, Any]:
+    """The parameters as float64 arrays."""
+    return {name: jnp.asarray(np.array(each.value, float)) for name, each in made.parameters.items()}
+
+
+def _run_whole(
+    made: Pipeline, stage: Stage, parameters: Mapping[str, Any], outputs: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    function = load(stage.function)
+    if stage.source:
+        sample = stage.sample
+        columns = function(0, sample.count, count=sample.count, seed=sample.seed, **stage.options)
+        return {name: jnp.asarray(column) for name, column in columns.items()}
+    mine = {local: parameters[name] for local, name in stage.parameters.items()}
+    inputs = {
+        local: _data(made, ref) if isinstance(ref, DataRef) else outputs[ref.stage][ref.output]
+        for local, ref in stage.inputs.items()
+    }
+    return function(mine, inputs, **stage.options)
+
+
+def _data(made: Pipeline, ref: DataRef) -> Any:
+    from diffpipe.pipelines.core.steps import Code
+
+    dataset = made.data[ref.dataset]
+    reader = dataset.reader
+    code = Code(reader.module, reader.name, None if reader.folder is None else str(reader.folder))
+    files = {word: str(path) for word, path in dataset.files.items()}
+    source = DataSource(code, files, dict(dataset.options), ref.column)
+    return jax.tree.map(jnp.asarray, read_data(source))
+
+
+def diffpipe(
+    *arguments: str, store: Path, cwd: Path | None = None, **extra: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "diffpipe.cli.app", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"DIFFPIPE_STORE": str(store)},
+        timeout=300,
+        **extra,
+    )
+
+
+def document(finished: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The JSON document that a command printed, alone, on standard output."""
+    return json.loads(finished.stdout)
+
+
+
+
+def with_values(made: Pipeline, **changed: Any) -> Pipeline:
+    """The pipeline at another parameter point."""
+    moved = {name: replace(made.parameters[name], value=value) for name, value in changed.items()}
+    return replace(made, parameters={**made.parameters, **moved})

@@ -1,0 +1,119 @@
+"""Keys: pinned bytes, and what must or must not change them."""
+
+from dataclasses import replace
+
+import pytest
+from support import pipeline, with_values
+
+from diffpipe.cache import keys
+from diffpipe.pipelines.core import code
+from diffpipe.pipelines.core.environment import Environment
+from diffpipe.pipelines.core.functions import find
+from diffpipe.pipelines.core.identity import Identity
+from diffpipe.pipelines.core.model import Checkpoint, Function
+
+
+def primals(made, platform="cpu"):
+    return dict(Identity(made, Environment(platform)).primals)
+
+
+def changed(before, after):
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_the_key_of_fixed_ingredients_is_pinned():
+    found = keys.key("primal", function="m:f", parameters={"a": 1.5, "b": [0.1, -0.0]}, n=3)
+    assert found == "9e252c4bb45f9a5cc2f287a899f8279e7f6dde0a"
+
+
+def test_canonical_json_does_not_depend_on_the_order_of_names_and_refuses_nan():
+    assert keys.canonical({"b": 1, "a": 2.0}) == keys.canonical({"a": 2.0, "b": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        keys.canonical({"a": float("nan")})
+
+
+def test_a_parameter_changes_its_stages_and_their_descendants_only():
+    made = pipeline("joins")
+    moved = with_values(made, width=0.3)
+    assert changed(primals(made), primals(moved)) == {"second", "fit"}
+
+
+def test_an_unused_parameter_changes_nothing():
+    made = pipeline("joins")
+    assert primals(made) == primals(with_values(made, unused=4.0))
+
+
+def test_platform_shard_size_and_policy_are_in_the_key():
+    made = pipeline("joins")
+    assert changed(primals(made), primals(made, "gpu")) == set(made.stages)
+    assert "events" in changed(primals(made), primals(pipeline("joins", 32)))
+    mix = replace(made.stages["mix"], checkpoint=Checkpoint.RECOMPUTE)
+    other = replace(made, stages={**made.stages, "mix": mix})
+    assert "mix" in changed(primals(made), primals(other))
+
+
+MODULE = '''"""Doc."""
+import helper.inner
+
+def stage(parameters, inputs):
+    """What it does."""
+    # a comment
+    from helper import late
+    return {"y": helper.inner.double(inputs["x"]) + late.one}
+'''
+INNER = "import helper.deep\n\ndef double(x):\n    return helper.deep.TWO * x\n"
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A stage whose helpers stand two modules away."""
+    (tmp_path / "helper").mkdir()
+    files = {
+        "mystage.py": MODULE,
+        "helper/__init__.py": "",
+        "helper/inner.py": INNER,
+        "helper/deep.py": "TWO = 2.0\n",
+        "helper/late.py": "one = 1.0\n",
+        "unrelated.py": "x = 1\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def digest(folder):
+    code.code_digest.cache_clear()
+    code._read.cache_clear()
+    return code.code_digest(Function("mystage", "stage", folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "seen"),
+    [
+        ("mystage.py", "+ late.one", "- late.one", True),
+        ("helper/inner.py", "return", "x = x + 1\n    return", True),
+        ("helper/deep.py", "2.0", "3.0", True),
+        ("helper/late.py", "1.0", "1.5", True),
+        ("helper/__init__.py", "", "flag = 1\n", True),
+        ("mystage.py", "# a comment", "# another", False),
+        ("mystage.py", "What it does.", "What it did.", False),
+        ("mystage.py", '"""Doc."""\n', "\n\n", False),
+        ("unrelated.py", "1", "2", False),
+    ],
+)
+def test_code_that_can_change_numbers_changes_the_digest(project, name, old, new, seen):
+    before = digest(project)
+    path = project / name
+    path.write_text(path.read_text().replace(old, new, 1) if old else new)
+    assert (digest(project) != before) is seen
+
+
+def test_taking_a_digest_imports_nothing(project):
+    (project / "mystage.py").write_text(MODULE + "\nraise RuntimeError('imported')\n")
+    assert digest(project)
+
+
+def test_stages_of_the_library_see_their_own_helpers():
+    made = find("pdf_evolution", {"pdf_evolution": "diffpipe.pipelines.physics.pdf.stage:pdf_evolution"}, None, "")
+    assert "diffpipe.pipelines.physics.pdf.kernels" in code.local_sources(made)
+    assert "diffpipe.cache.store" not in code.local_sources(made)

@@ -1,0 +1,126 @@
+"""The laws of the design, over one list of pipelines."""
+
+import jax
+import numpy as np
+import pytest
+import support
+from support import bits, composed, pipeline, sweep, values
+
+from diffpipe.cache.store import Store
+from diffpipe.pipelines.core.plan import Request
+from diffpipe.pipelines.core.results import read_results
+
+ALL = [*support.SYNTHETIC, "drell_yan"]
+# Law 1: the staged gradient is the composed function's, up to the order of summation. Each partial
+# carries rounding of a few ulp per operation (2.2e-16); 1e-12 leaves room for some thousand of them.
+STAGED = 1e-12
+
+
+def partial_scale(store, made, plan, name):
+    """The sum over shards and stages of |partial| of a parameter's gradient."""
+    total = np.zeros(np.shape(made.parameters[name].value))
+    for step in plan.steps:
+        for local in step.active_parameters if step.kind == "pullback" else ():
+            if made.stages[step.stage].parameters[local] == name:
+                artefact = store.get(step.key)
+                slots = range(artefact.slots)
+                total = total + sum(abs(artefact.read(f"gradient.{local}", k)) for k in slots)
+    return total
+
+
+@pytest.mark.parametrize(
+    ("name", "shard"),
+    [("joins", 16), ("joins", 1), ("joins", 103), ("joins", 200), ("nested", 9), ("curve", 7)]
+    + [("drell_yan", 40), ("drell_yan", 96)],
+)
+def test_law_1_staged_gradient_is_the_gradient_of_the_composed_function(store, name, shard):
+    made = pipeline(name, shard)
+    plan, _ = sweep(store, made)
+    found = read_results(store, plan)
+    value, gradient = jax.value_and_grad(composed(made))(values(made))
+    np.testing.assert_allclose(found.objective, value, rtol=STAGED)
+    for each in made.parameters:
+        difference = abs(np.asarray(found.gradient[each]) - gradient[each])
+        assert (difference <= STAGED * partial_scale(store, made, plan, each)).all(), each
+
+
+def test_law_1_a_parameter_that_nothing_uses_has_gradient_zero(store):
+    plan, _ = sweep(store, pipeline("joins"))
+    assert read_results(store, plan).gradient["unused"] == 0.0
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_law_2_bits_do_not_depend_on_batches_or_order(tmp_path, name):
+    made = pipeline(name)
+    seen = []
+    for index, cores in enumerate((1, 2, 5)):
+        store = Store.open(tmp_path / str(index))
+        order = (lambda tasks: tasks[::-1]) if index == 2 else (lambda tasks: tasks)
+        plan, _ = sweep(store, made, Request("backward", cores=cores), order)
+        seen.append(bits(store, plan))
+    assert seen[0] == seen[1] == seen[2]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_law_3_adjoint_identity_end_to_end(store, name):
+    made = pipeline(name)
+    plan, _ = sweep(store, made)
+    found = read_results(store, plan)
+    generator = np.random.default_rng(3)
+    tangent = {n: generator.normal(size=v.shape) * (0.1 + abs(v)) for n, v in values(made).items()}
+    _, pushed = jax.jvp(composed(made), (values(made),), (tangent,))
+    terms = {n: np.asarray(found.gradient[n]) * tangent[n] for n in tangent}
+    pulled = sum(float(np.sum(each)) for each in terms.values())
+    scale = sum(float(np.sum(abs(each))) for each in terms.values())
+    assert abs(pushed - pulled) <= 1e-11 * scale  # forward and reverse round differently: law 1 x 10
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_law_4_an_unchanged_rerun_executes_nothing(store, name):
+    made = pipeline(name)
+    sweep(store, made)
+    plan, executed = sweep(store, made)
+    assert plan.tasks == []
+    assert not executed
+
+
+def test_law_4_another_wrt_executes_no_forward_stage(store):
+    made = pipeline("joins")
+    sweep(store, made, Request("backward", wrt=["width"]))
+    _, executed = sweep(store, made, Request("backward", wrt=["matrix", "slope"]))
+    assert executed
+    assert not [stage for stage, kind in executed if kind == "primal"]
+
+
+def test_law_4_another_objective_executes_no_forward_stage(store):
+    made = pipeline("joins")
+    sweep(store, made)
+    _, executed = sweep(store, made, Request("backward", of="centre.mean"))
+    assert {kind for _, kind in executed} == {"pullback", "reduction"}
+
+
+def test_law_4_a_superset_serves_a_subset(store):
+    made = pipeline("joins")
+    sweep(store, made)
+    plan, executed = sweep(store, made, Request("backward", wrt=["matrix"]))
+    assert not executed
+    assert list(plan.gradients) == ["matrix"]
+
+
+def test_law_4_a_parameter_change_executes_its_stages_and_their_descendants(store):
+    made = pipeline("joins")
+    sweep(store, made)
+    changed = support.with_values(made, matrix=((1.0, 0.2), (-0.3, 0.9)))
+    _, executed = sweep(store, changed, Request("forward"))
+    stages = {stage for stage, kind in executed if kind == "primal"}
+    assert stages == {"mix", "join", "first", "centre", "second", "fit"}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_force_computes_everything_again_with_the_same_bits(store, name):
+    made = pipeline(name)
+    plan, first = sweep(store, made)
+    before = bits(store, plan)
+    plan, second = sweep(store, made, Request("backward", force=True))
+    assert first <= second  # equal artefacts of two stages are computed once, but forced twice
+    assert bits(store, plan) == before

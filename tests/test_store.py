@@ -1,0 +1,163 @@
+"""The store: what zarr does by itself that would lose or invent results, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import zarr
+
+from diffpipe.cache import arrays, chunks, keys, lock, masks
+from diffpipe.cache.chunks import ArraySpec
+from diffpipe.cache.errors import (
+    BusyStoreError,
+    DamagedError,
+    NewerStoreError,
+    StoreError,
+    UnwritableStoreError,
+)
+from diffpipe.cache.store import Store, writing
+
+MANIFEST = {"kind": "primal", "stage": "s", "pipeline": "p", "slots": 3}
+
+
+def make(store, **specs):
+    return store.create("key", MANIFEST, specs)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128", "int64", "bool"])
+@pytest.mark.parametrize("value", [0, np.nan])
+def test_a_shard_equal_to_the_fill_value_is_written_through_a_reopened_array(store, dtype, value):
+    if value != 0 and dtype in ("int64", "bool"):
+        pytest.skip("integers have no NaN")
+    make(store, x=ArraySpec.per_event(10, 4, (), dtype))
+    for shard, rows in enumerate((4, 4, 2)):
+        reopened = store.get("key")
+        reopened.write(shard, {"x": np.full(rows, value, dtype)})
+    assert store.get("key").present() == masks.full(3)
+    np.testing.assert_array_equal(store.get("key").read("x", 2), np.full(2, value, dtype))
+
+
+def test_overwriting_a_shard_with_fill_keeps_its_chunk(store):
+    artefact = make(store, x=ArraySpec.per_shard(3, (2,), "float64"))
+    artefact.write(1, {"x": np.ones(2)})
+    store.get("key").write(1, {"x": np.full(2, np.nan)})
+    assert store.get("key").has(1)
+
+
+def test_a_missing_chunk_is_an_error_and_not_fill(store):
+    artefact = make(store, x=ArraySpec.per_event(10, 4, (), "float64"))
+    with pytest.raises(DamagedError, match="missing"):
+        artefact.read("x", 0)
+
+
+def test_another_shape_or_dtype_is_refused_before_zarr_accepts_it_silently(store):
+    artefact = make(store, x=ArraySpec.per_event(10, 4, (), "int64"))
+    with pytest.raises(TypeError, match="float64"):
+        artefact.write(0, {"x": np.ones(4)})
+    with pytest.raises(ValueError, match="shape"):
+        artefact.write(2, {"x": np.ones(4, np.int64)})  # the last shard has two rows
+    assert artefact.present() == 0
+
+
+def test_a_user_opens_an_artefact_as_an_ordinary_zarr_array(store):
+    artefact = make(store, x=ArraySpec.per_event(10, 4, (2,), "float64", unit="GeV"))
+    for shard, rows in enumerate((4, 4, 2)):
+        artefact.write(shard, {"x": np.full((rows, 2), shard, float)})
+    opened = zarr.open(artefact.folder, mode="r")["x"]
+    assert opened.attrs["unit"] == "GeV"
+    np.testing.assert_array_equal(opened[:, 0], [0, 0, 0, 0, 1, 1, 1, 1, 2, 2])
+
+
+def test_small_results_are_read_without_zarr_to_the_same_numbers(store):
+    spec = ArraySpec.once((2, 3), "float64")
+    artefact = store.create("once", MANIFEST | {"slots": 1}, {"x": spec})
+    numbers = np.arange(6.0).reshape(2, 3) / 7
+    artefact.write(0, {"x": numbers})
+    assert artefact.values("x") == numbers.tolist()
+
+
+def damage_flip(path):
+    data = bytearray(path.read_bytes())
+    data[3] ^= 16
+    path.write_bytes(bytes(data))
+
+
+def damage_truncate(path):
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def damage_empty(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [damage_flip, damage_truncate, damage_empty])
+def test_damaged_bytes_never_leave_the_store(store, damage):
+    artefact = make(store, x=ArraySpec.per_event(12, 4, (), "float64"))
+    artefact.write(1, {"x": np.ones(4)})
+    damage(artefact.folder / "x" / "c.1")
+    with pytest.raises(DamagedError, match="damaged"):
+        artefact.read("x", 1)
+    with pytest.raises(DamagedError):
+        chunks.payload(artefact.folder / "x", artefact.specs["x"], 1)
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "x/zarr.json"])
+def test_an_artefact_with_damaged_metadata_is_moved_aside_whole(store, name):
+    artefact = make(store, x=ArraySpec.per_event(12, 4, (), "float64"))
+    path = artefact.folder / name
+    path.write_text(path.read_text().replace("12", "13").replace('"s"', '"t"'))
+    assert store.get("key") is None
+    assert len(list(store.layout.damaged.glob("*"))) == 2  # the folder, and the log that says why
+    assert make(store, x=ArraySpec.per_event(12, 4, (), "float64")).present() == 0
+
+
+def test_left_over_temporary_files_are_not_taken_for_chunks(store):
+    artefact = make(store, x=ArraySpec.per_event(12, 4, (), "float64"))
+    (artefact.folder / "x" / "c.0.1234.partial").write_bytes(b"half")
+    assert artefact.present() == 0
+
+
+def test_making_an_artefact_twice_keeps_the_first(store):
+    artefact = make(store, x=ArraySpec.per_event(12, 4, (), "float64"))
+    artefact.write(0, {"x": np.ones(4)})
+    assert make(store, x=ArraySpec.per_event(12, 4, (), "float64")).present() == 1
+
+
+def test_a_store_of_a_newer_format_is_refused_by_name(store):
+    store.layout.format_file.write_text(json.dumps({"format": keys.STORE_FORMAT + 1}))
+    with pytest.raises(NewerStoreError, match=f"format {keys.STORE_FORMAT + 1}"):
+        Store.open(store.root)
+
+
+def test_a_folder_that_is_no_store_is_said_to_be_none(store):
+    store.layout.format_file.write_text("[]")
+    with pytest.raises(StoreError, match="format file"):
+        Store.open(store.root)
+
+
+def test_a_full_disk_is_an_error_that_names_the_store(tmp_path):
+    with pytest.raises(UnwritableStoreError, match="No space left"), writing(tmp_path):
+        raise OSError(28, "No space left on device")
+
+
+def test_one_run_at_a_time_holds_the_store_and_the_second_names_the_first(store):
+    with lock.hold(store):
+        with pytest.raises(BusyStoreError, match="pid"), lock.hold(store):
+            pass
+        assert lock.holder(store)["pid"]
+    assert lock.holder(store) is None
+
+
+def test_every_writer_goes_through_the_function_that_keeps_empty_chunks(store):
+    artefact = make(store, x=ArraySpec.per_event(12, 4, (), "float64"))
+    assert arrays.open_array(artefact.folder / "x", "r+").config.write_empty_chunks
+
+
+@pytest.mark.parametrize("shards", [[], [0], [0, 1, 2, 7, 8, 9, 63, 64, 1000]])
+def test_a_set_of_shards_survives_its_way_through_ranges(shards):
+    mask = masks.mask_of(shards, 1001)
+    assert list(masks.members(mask)) == shards
+    assert masks.from_ranges(masks.to_ranges(mask)) == mask
+    pieces = masks.split(mask, 3)
+    assert sum(pieces) == mask
+    assert sum(piece.bit_count() for piece in pieces) == len(shards)
