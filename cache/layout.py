@@ -66,6 +66,10 @@ class Layout:
         return self.root / "compiled"
 
     @property
+    def code(self) -> Path:
+        return self.root / "code.json"
+
+    @property
     def lock(self) -> Path:
         return self.root / "lock"
 

@@ -53,9 +53,7 @@ def run(
     if not plan.tasks:
         try:
             results = read_results(store, plan)
-            return Finished(
-                plan, results, Counter(), plan.slots_present, time.monotonic() - start
-            )
+            return Finished(plan, results, Counter(), plan.slots_present, time.monotonic() - start)
         except DamagedError as error:
             observer.said(f"{error.message}; it is computed again")
     with lock.hold(store, wait=wait, on_wait=lambda who: observer.said(f"waiting for {who}")):

@@ -101,7 +101,9 @@ def composed(made: Pipeline) -> Callable[[Mapping[str, Any]], Any]:
 
 def values(made: Pipeline) -> dict[str, Any]:
     """The parameters as float64 arrays."""
-    return {name: jnp.asarray(np.array(each.value, float)) for name, each in made.parameters.items()}
+    return {
+        name: jnp.asarray(np.array(each.value, float)) for name, each in made.parameters.items()
+    }
 
 
 def _run_whole(
@@ -149,8 +151,6 @@ def diffpipe(
 def document(finished: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     """The JSON document that a command printed, alone, on standard output."""
     return json.loads(finished.stdout)
-
-
 
 
 def with_values(made: Pipeline, **changed: Any) -> Pipeline:

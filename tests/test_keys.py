@@ -6,6 +6,7 @@ import pytest
 from support import pipeline, with_values
 
 from diffpipe.cache import keys
+from diffpipe.cache.memo import Memo
 from diffpipe.pipelines.core import code
 from diffpipe.pipelines.core.environment import Environment
 from diffpipe.pipelines.core.functions import find
@@ -82,9 +83,7 @@ def project(tmp_path):
 
 
 def digest(folder):
-    code.code_digest.cache_clear()
-    code._read.cache_clear()
-    return code.code_digest(Function("mystage", "stage", folder))
+    return code.code_digest(Function("mystage", "stage", folder), Memo(folder / "memo.json"))
 
 
 @pytest.mark.parametrize(
@@ -114,6 +113,11 @@ def test_taking_a_digest_imports_nothing(project):
 
 
 def test_stages_of_the_library_see_their_own_helpers():
-    made = find("pdf_evolution", {"pdf_evolution": "diffpipe.pipelines.physics.pdf.stage:pdf_evolution"}, None, "")
-    assert "diffpipe.pipelines.physics.pdf.kernels" in code.local_sources(made)
-    assert "diffpipe.cache.store" not in code.local_sources(made)
+    made = find(
+        "pdf_evolution",
+        {"pdf_evolution": "diffpipe.pipelines.physics.pdf.stage:pdf_evolution"},
+        None,
+        "",
+    )
+    assert "diffpipe.pipelines.physics.pdf.kernels" in code.local_sources(made, Memo())
+    assert "diffpipe.cache.store" not in code.local_sources(made, Memo())

@@ -72,7 +72,9 @@ def test_law_3_adjoint_identity_end_to_end(store, name):
     terms = {n: np.asarray(found.gradient[n]) * tangent[n] for n in tangent}
     pulled = sum(float(np.sum(each)) for each in terms.values())
     scale = sum(float(np.sum(abs(each))) for each in terms.values())
-    assert abs(pushed - pulled) <= 1e-11 * scale  # forward and reverse round differently: law 1 x 10
+    assert (
+        abs(pushed - pulled) <= 1e-11 * scale
+    )  # forward and reverse round differently: law 1 x 10
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -7,25 +7,27 @@ folder, and within diffpipe `pipelines.physics` and `pipelines.library`. Nothing
 """
 
 import ast
+import hashlib
+import sys
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 
 from diffpipe.cache import keys
 from diffpipe.cache.errors import PipelineError
+from diffpipe.cache.memo import Memo
 from diffpipe.pipelines.core.functions import locate
 from diffpipe.pipelines.core.model import Function
 
+_DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _OWN = ("diffpipe.pipelines.physics", "diffpipe.pipelines.library")
 
 
-@cache
-def code_digest(function: Function) -> str:
+def code_digest(function: Function, memo: Memo) -> str:
     """The digest of everything local that the function may run; raises PipelineError."""
-    return keys.digest({name: text for name, text in sorted(local_sources(function).items())})
+    return keys.digest(local_sources(function, memo))
 
 
-def local_sources(function: Function) -> dict[str, str]:
+def local_sources(function: Function, memo: Memo) -> dict[str, str]:
     """The digest of each local module that the function's module reaches, by module name."""
     found: dict[str, str] = {}
     waiting = list(_with_parents(function.module))
@@ -33,13 +35,12 @@ def local_sources(function: Function) -> dict[str, str]:
         name = waiting.pop()
         path = None if name in found else _local_file(name, function)
         if path is not None:
-            digest, imports = _read(path, name)
-            found[name] = digest
+            found[name], imports = _read(path, name, memo)
             waiting += [parent for each in imports for parent in _with_parents(each)]
     if function.module not in found:
         raise PipelineError(
             f"no module {function.module} for {function}",
-            hint=f"it is looked for in {function.folder or 'diffpipe'} and among installed packages",
+            hint=f"looked for in {function.folder or 'diffpipe'} and among installed packages",
         )
     return found
 
@@ -60,25 +61,31 @@ def _local_file(module: str, function: Function) -> Path | None:
     return path if same_package or in_folder or module.startswith(_OWN) else None
 
 
-@cache
-def _read(path: Path, module: str) -> tuple[str, tuple[str, ...]]:
+def _read(path: Path, module: str, memo: Memo) -> tuple[str, list[str]]:
     """The digest of a module's syntax tree, and the names of the modules it may import."""
     try:
-        tree = ast.parse(path.read_bytes(), str(path))
+        source = path.read_bytes()
+        key = hashlib.sha256(f"{sys.version_info[:2]} {module}\n".encode() + source).hexdigest()
+        if memo.get(key) is None:
+            memo.put(key, _parse(source, path, module))
     except (SyntaxError, ValueError, OSError, RecursionError) as error:
         raise PipelineError(f"cannot read {path}: {error}") from error
+    digest, imports = memo.get(key)
+    return digest, imports
+
+
+def _parse(source: bytes, path: Path, module: str) -> tuple[str, list[str]]:
+    tree = ast.parse(source, str(path))
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    imports = tuple(sorted(set(_imports(tree, package))))
-    _drop_docstrings(tree)
-    return keys.digest(ast.dump(tree)), imports
-
-
-def _imports(tree: ast.AST, package: str) -> Iterator[str]:
+    imports: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            imports.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from _from_imports(node, package)
+            imports.update(_from_imports(node, package))
+        elif isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return keys.digest(ast.dump(tree)), sorted(imports)
 
 
 def _from_imports(node: ast.ImportFrom, package: str) -> Iterable[str]:
@@ -86,13 +93,6 @@ def _from_imports(node: ast.ImportFrom, package: str) -> Iterable[str]:
     base = parents[: len(parents) - node.level + 1] if node.level else []
     origin = ".".join([*base, *([node.module] if node.module else [])])
     return [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
-
-
-def _drop_docstrings(tree: ast.AST) -> None:
-    documented = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    for node in ast.walk(tree):
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:]
 
 
 def _with_parents(module: str) -> Iterator[str]:

@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from diffpipe.cache import keys
+from diffpipe.cache.memo import Memo
 from diffpipe.pipelines.core.code import code_digest
 from diffpipe.pipelines.core.environment import Environment
 from diffpipe.pipelines.core.model import (
@@ -30,6 +31,7 @@ class Identity:
 
     pipeline: Pipeline
     environment: Environment
+    memo: Memo = field(default_factory=Memo)
 
     @cached_property
     def primals(self) -> Mapping[str, str]:
@@ -46,7 +48,7 @@ class Identity:
     @cached_property
     def datasets(self) -> Mapping[str, str]:
         """Dataset -> digest of its bytes, its reader and the reader's options."""
-        return {name: _dataset_digest(each) for name, each in self.pipeline.data.items()}
+        return {name: self._dataset(each) for name, each in self.pipeline.data.items()}
 
     def reduction(self, summed: str) -> str:
         """The key of the sum over shards of an artefact."""
@@ -62,7 +64,7 @@ class Identity:
         sample = stage.sample if stage.over is Over.EVENTS else None
         return {
             "function": str(stage.function),
-            "code": code_digest(stage.function),
+            "code": code_digest(stage.function, self.memo),
             "options": dict(stage.options),
             "parameters": {
                 local: self.pipeline.parameters[name].value
@@ -90,16 +92,16 @@ class Identity:
         summed = self.pipeline.stages[ref.stage].is_summed(ref.output)
         return self.reduction(primal) if summed else primal
 
-
-def _dataset_digest(dataset: Dataset) -> str:
-    files = {
-        word: hashlib.sha256(path.read_bytes()).hexdigest() for word, path in dataset.files.items()
-    }
-    return keys.digest(
-        {
-            "files": files,
-            "reader": str(dataset.reader),
-            "code": code_digest(dataset.reader),
-            "options": dict(dataset.options),
+    def _dataset(self, dataset: Dataset) -> str:
+        files = {
+            word: hashlib.sha256(path.read_bytes()).hexdigest()
+            for word, path in dataset.files.items()
         }
-    )
+        return keys.digest(
+            {
+                "files": files,
+                "reader": str(dataset.reader),
+                "code": code_digest(dataset.reader, self.memo),
+                "options": dict(dataset.options),
+            }
+        )

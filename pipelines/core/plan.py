@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from diffpipe.cache.errors import UsageError, did_you_mean
+from diffpipe.cache.memo import Memo
 from diffpipe.cache.store import Artefact, Store
 from diffpipe.pipelines.core.assemble import output_ref
 from diffpipe.pipelines.core.chain import Chain, ChoosePullback, exact_pullback
@@ -77,13 +78,15 @@ class Plan(msgspec.Struct, frozen=True):
 def make_plan(store: Store, pipeline: Pipeline, request: Request) -> Plan:
     """Find what must run for a request; raises UsageError, PipelineError."""
     environment = Environment.current()
-    chain = Chain(pipeline, Identity(pipeline, environment))
+    memo = Memo(store.layout.code)
+    chain = Chain(pipeline, Identity(pipeline, environment, memo))
     chain.add_forward()
     objective = _objective(pipeline, request)
     wrt = _wrt(pipeline, request)
     if request.direction == "backward":
         assert objective is not None
         chain.add_backward(objective, wrt, exact_pullback if request.force else _chooser(store))
+    memo.save()
     presence = Presence.read(store, chain.steps.values(), forget=request.force)
     asked = _asked(chain, objective, request)
     keep = request.direction == "forward"

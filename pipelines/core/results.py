@@ -1,10 +1,10 @@
 """Results: what a finished plan computed, read from the store without zarr or a framework."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
-from diffpipe.cache.chunks import ArraySpec
 from diffpipe.cache.errors import DamagedError
 from diffpipe.cache.store import Artefact, Store
 from diffpipe.pipelines.core.plan import Plan
@@ -25,20 +25,39 @@ class Results:
 
 def read_results(store: Store, plan: Plan) -> Results:
     """Read a plan's results; damaged chunks are moved aside, then DamagedError is raised."""
-    objective = _value(store, plan.objective) if plan.objective else None
-    gradient = {name: _gradient(store, plan, name) for name in plan.gradients}
-    return Results(objective, gradient, dict(_outputs(store, plan)))
+    reader = _Reader(store)
+    objective = reader.value(plan.objective) if plan.objective else None
+    gradient = {name: _gradient(reader, plan, name) for name in plan.gradients}
+    return Results(objective, gradient, dict(_outputs(reader, plan)))
 
 
-def _gradient(store: Store, plan: Plan, name: str) -> Any:
+@dataclass(frozen=True)
+class _Reader:
+    """Reads once-values; each artefact's manifest is read once."""
+
+    store: Store
+    known: dict[str, Artefact | None] = field(default_factory=dict)
+
+    def artefact(self, key: str) -> Artefact | None:
+        if key not in self.known:
+            self.known[key] = self.store.get(key)
+        return self.known[key]
+
+    def value(self, source: Source) -> Any:
+        artefact = self.artefact(source.key)
+        if artefact is None:
+            raise DamagedError(f"the artefact of {source.step} is missing from the store")
+        try:
+            return artefact.values(source.array)
+        except (DamagedError, OSError) as error:
+            self.store.set_aside_slot(artefact, 0, str(error))
+            raise DamagedError(f"a result of {source.step} is damaged: {error}") from error
+
+
+def _gradient(reader: _Reader, plan: Plan, name: str) -> Any:
     """The sum, in the order of the stages, of what each contributes; zero where none does."""
-    values = [_value(store, source) for source in plan.gradients[name]]
-    if not values:
-        return _zeros(plan.parameter_values[name])
-    total = values[0]
-    for each in values[1:]:
-        total = _add(total, each)
-    return total
+    values = [reader.value(source) for source in plan.gradients[name]]
+    return reduce(_add, values) if values else _zeros(plan.parameter_values[name])
 
 
 def _add(left: Any, right: Any) -> Any:
@@ -51,32 +70,14 @@ def _zeros(value: Any) -> Any:
     return [_zeros(each) for each in value] if isinstance(value, list | tuple) else 0.0
 
 
-def _outputs(store: Store, plan: Plan) -> Iterator[tuple[str, Any]]:
+def _outputs(reader: _Reader, plan: Plan) -> Iterator[tuple[str, Any]]:
+    """The once-outputs and sums that are small, of stages whose values are all there."""
+    forward = {step.key for step in plan.steps if step.kind == "primal"}
     for step in plan.steps:
-        if step.over == "once" and step.kind != "pullback" and "pullback" not in step.id:
-            artefact = store.get(step.key)
-            if artefact is not None and artefact.has(0):
-                for name, spec in artefact.specs.items():
-                    if _is_small(spec):
-                        source = Source(step.id, step.key, name, slot=False)
-                        yield f"{step.stage}.{name}", _value(store, source)
-
-
-def _is_small(spec: ArraySpec) -> bool:
-    return spec.dtype in _PRINTABLE and spec.nbytes <= 8 * _SMALL
-
-
-def _value(store: Store, source: Source) -> Any:
-    artefact = _artefact(store, source)
-    try:
-        return artefact.values(source.array)
-    except (DamagedError, OSError) as error:
-        store.set_aside_slot(artefact, 0, str(error))
-        raise DamagedError(f"a result of {source.step} is damaged: {error}") from error
-
-
-def _artefact(store: Store, source: Source) -> Artefact:
-    artefact = store.get(source.key)
-    if artefact is None:
-        raise DamagedError(f"the artefact of {source.step} is missing from the store")
-    return artefact
+        of_forward = step.key in forward or (step.of is not None and step.of.key in forward)
+        artefact = reader.artefact(step.key) if step.over == "once" and of_forward else None
+        if artefact is not None and artefact.has(0):
+            for name, spec in artefact.specs.items():
+                if spec.dtype in _PRINTABLE and spec.nbytes <= 8 * _SMALL:
+                    source = Source(step.id, step.key, name, slot=False)
+                    yield f"{step.stage}.{name}", reader.value(source)
