@@ -34,7 +34,7 @@ def execute(plan: Plan, run: RunLayout, cores: int, tick: Tick = lambda: None) -
     with _interruptible():
         try:
             if plan.to_create:
-                describe(plan, run, tick)
+                describe(run, tick)
             if plan.tasks:
                 work = _Background(lambda: _snakemake(run, cores))
                 work.wait(tick)
@@ -46,7 +46,7 @@ def execute(plan: Plan, run: RunLayout, cores: int, tick: Tick = lambda: None) -
             ) from error
 
 
-def describe(plan: Plan, run: RunLayout, tick: Tick = lambda: None) -> None:
+def describe(run: RunLayout, tick: Tick = lambda: None) -> None:
     """Evaluate shapes and create artefacts in a process of its own."""
     with run.log("describe").open("w") as log:
         command = [sys.executable, "-P", "-m", "diffpipe.rules.worker", str(run.plan), "describe"]
@@ -100,17 +100,22 @@ def _snakemake(run: RunLayout, cores: int) -> None:
         ResourceSettings,
     )
 
-    with (run.folder / "snakemake.log").open("w") as log, contextlib.redirect_stderr(log):
-        output = OutputSettings(quiet={Quietness.ALL}, enable_file_logging=False)
-        with SnakemakeApi(output) as api:
-            workflow = api.workflow(
-                resource_settings=ResourceSettings(cores=cores),
-                config_settings=ConfigSettings(config={"plan": str(run.plan)}),
-                snakefile=SNAKEFILE,
-                workdir=run.folder / "work",
-            )
-            dag = workflow.dag(DAGSettings(targets={"all"}))
-            dag.execute_workflow(execution_settings=ExecutionSettings(latency_wait=1))
+    from diffpipe.rules.logger import handler_settings
+
+    output = OutputSettings(
+        quiet={Quietness.ALL},
+        enable_file_logging=False,
+        log_handler_settings=handler_settings(run.folder / "snakemake.log"),
+    )
+    with SnakemakeApi(output) as api:
+        workflow = api.workflow(
+            resource_settings=ResourceSettings(cores=cores),
+            config_settings=ConfigSettings(config={"plan": str(run.plan)}),
+            snakefile=SNAKEFILE,
+            workdir=run.folder / "work",
+        )
+        dag = workflow.dag(DAGSettings(targets={"all"}))
+        dag.execute_workflow(execution_settings=ExecutionSettings(latency_wait=1))
 
 
 def _report(run: RunLayout, error: BaseException | None) -> None:

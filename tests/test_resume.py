@@ -1,0 +1,215 @@
+"""Laws 5 and 6: killed anywhere, a run goes on where it was; what is damaged is noticed."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import support
+from support import bits, diffpipe, document, pipeline, sweep
+
+from diffpipe.cache.errors import DamagedError
+from diffpipe.cache.store import Store
+from diffpipe.pipelines.core.plan import Request, make_plan
+from diffpipe.rules import runs
+
+KILLS = 20
+JOINS = str(support.CASES / "joins" / "pipeline.yaml")
+CURVE = str(support.CASES / "curve" / "pipeline.yaml")
+
+# All tasks of a request in one process, as in `support.sweep`: most of its time it computes and
+# writes, so that kills land there and not in the imports of a dozen processes.
+WORKER = """
+import sys
+from pathlib import Path
+import diffpipe.rules.machine as machine
+machine.prepare("cpu", Path(sys.argv[1]) / "compiled")
+sys.path.insert(0, sys.argv[2])
+import support
+from diffpipe.cache.store import Store
+store = Store.open(Path(sys.argv[1]))
+print("ready", flush=True)
+support.sweep(store, support.pipeline(sys.argv[3], int(sys.argv[4])))
+"""
+
+
+def start_worker(store, name, shard):
+    command = [sys.executable, "-c", WORKER, str(store.root), str(Path(__file__).parent), name]
+    return subprocess.Popen(
+        [*command, str(shard)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def executions(store):
+    """(step, slot) of everything that was ever computed in a store."""
+    found = []
+    for run in runs.all_runs(store):
+        for path in run.records.glob("*.jsonl"):
+            for line in path.read_text().splitlines(keepends=True):
+                if line.endswith("\n"):
+                    record = support.json.loads(line)
+                    found.append((record["step"], record["slot"]))
+    return found
+
+
+@pytest.mark.parametrize(("name", "shard", "kills"), [("joins", 2, KILLS), ("drell_yan", 8, 5)])
+def test_law_5_kill_9_at_random_moments_leaves_the_same_bits(tmp_path, name, shard, kills):
+    made = pipeline(name, shard)
+    undisturbed = Store.open(tmp_path / "undisturbed")
+    plan, executed = sweep(undisturbed, made)
+    expected = bits(undisturbed, plan)
+
+    store = Store.open(tmp_path / "killed")
+    moments = random.Random(5)
+    for _ in range(kills):
+        worker = start_worker(store, name, shard)
+        worker.stdout.readline()
+        time.sleep(moments.uniform(0.0, 1.2))
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+        worker.stdout.close()
+    interrupted = make_plan(store, made, Request("backward")).tasks
+    plan, _ = sweep(store, made)
+    assert bits(store, plan) == expected
+    repeated = executions(store)
+    assert len(repeated) - len(set(repeated)) <= kills  # at most the slot in flight, each time
+    if name == "joins":
+        assert interrupted, "every kill came too late to interrupt anything"
+    assert len(set(repeated)) >= executed.total() - kills
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A store with a finished sweep of the joins, its plan and its bits."""
+    store = Store.open(tmp_path_factory.mktemp("finished") / "store")
+    plan, _ = sweep(store, pipeline("joins"))
+    return store, bits(store, plan)
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    shutil.copytree(finished[0].root, tmp_path / "copy")
+    return Store.open(tmp_path / "copy")
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def sweep_until_sound(store, made, request=None):
+    """As a session does: plan anew as long as damage is found."""
+    found = 0
+    while True:
+        try:
+            return (*sweep(store, made, request), found)
+        except DamagedError:
+            found += 1
+            assert found < 30
+
+
+@pytest.mark.parametrize("hurt", [flip, truncate, Path.unlink])
+@pytest.mark.parametrize("stage", ["events", "warp", "mix"])
+def test_law_6_a_damaged_chunk_is_noticed_before_it_is_used(copy, finished, hurt, stage):
+    made = pipeline("joins")
+    plan = make_plan(copy, made, Request("backward"))
+    step = plan.step(f"{stage}:primal")
+    artefact = copy.get(step.key)
+    for name in artefact.specs:
+        hurt(artefact._chunk(name, 2))
+    # Everything downstream is asked again at another point, so the damaged shard is read.
+    moved = support.with_values(made, width=0.26, matrix=((1.0, 0.2), (-0.3, 0.81)), slope=0.7)
+    if stage == "mix":
+        moved = support.with_values(made, offsets=(0.1, -0.4, 1.3), width=0.26)
+    plan, _, noticed = sweep_until_sound(copy, moved)
+    fresh = Store.open(copy.root.parent / "fresh")
+    expected, _ = sweep(fresh, moved)
+    assert bits(copy, plan) == bits(fresh, expected)
+    if hurt is not Path.unlink and stage != "mix":
+        assert noticed
+        assert (copy.layout.damaged / "log.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "value/zarr.json"])
+@pytest.mark.parametrize("hurt", [truncate, Path.unlink])
+def test_law_6_an_artefact_without_its_manifest_is_made_again(copy, finished, name, hurt):
+    made = pipeline("joins")
+    plan = make_plan(copy, made, Request("backward"))
+    hurt(copy.get(plan.step("join:primal").key).folder / name)
+    plan, executed = sweep(copy, made, Request("forward"))
+    assert executed["join", "primal"] == made.stages["join"].slots
+    plan, _ = sweep(copy, made)
+    assert bits(copy, plan) == finished[1]
+
+
+def test_damaged_results_are_computed_again_by_the_same_command(tmp_path):
+    first = diffpipe("run", "backward", CURVE, "--json", store=tmp_path)
+    assert first.returncode == 0, first.stderr
+    for path in tmp_path.glob("objects/*/gradient.rate/c"):
+        flip(path)
+    for path in tmp_path.glob("objects/*/area/c"):
+        flip(path)
+    second = diffpipe("run", "backward", CURVE, "--json", store=tmp_path)
+    assert second.returncode == 0, second.stderr
+    assert document(second)["gradient"] == document(first)["gradient"]
+    assert document(second)["objective"] == document(first)["objective"]
+    assert "damaged" in second.stderr
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_run_and_its_workers_and_says_how_to_go_on(tmp_path, by):
+    command = [sys.executable, "-m", "diffpipe.cli.app", "run", "backward", CURVE, "--json"]
+    run = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"DIFFPIPE_STORE": str(tmp_path)},
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("runs/*/logs/00-*.log")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    run.send_signal(by)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 130, err
+    assert support.json.loads(out)["error"]["kind"] == "interrupted"
+    assert "same command" in err
+    time.sleep(0.3)
+    left = subprocess.run(["pgrep", "-g", str(run.pid)], capture_output=True, text=True)
+    assert left.stdout == ""
+    assert diffpipe("run", "backward", CURVE, "--json", store=tmp_path).returncode == 0
+
+
+def test_kill_9_of_the_whole_run_is_taken_up_by_the_same_command(tmp_path):
+    command = [sys.executable, "-m", "diffpipe.cli.app", "run", "backward", CURVE]
+    run = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"DIFFPIPE_STORE": str(tmp_path)},
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not executions(Store(tmp_path)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    again = diffpipe("run", "backward", CURVE, "--json", store=tmp_path)
+    assert again.returncode == 0, again.stderr
+    store = Store.open(tmp_path)
+    plan = make_plan(store, support.assemble(Path(CURVE)), Request("backward"))
+    undisturbed = Store.open(tmp_path / "undisturbed")
+    expected, _ = sweep(undisturbed, pipeline("curve"))
+    assert bits(store, plan) == bits(undisturbed, expected)
+    assert len(executions(store)) - len(set(executions(store))) <= 2
