@@ -16,8 +16,8 @@ from zarr.codecs import Crc32cCodec
 
 from diffpipe.cache.chunks import ArraySpec
 
-_FLAT_FOLDER = {"name": "default", "separator": "."}
-_ALWAYS_WRITE = {"write_empty_chunks": True}
+_FLAT_FOLDER: Any = {"name": "default", "separator": "."}
+_ALWAYS_WRITE: Any = {"write_empty_chunks": True}
 
 
 def create_group(

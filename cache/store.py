@@ -144,7 +144,7 @@ class Store:
             store._initialise()
         return store
 
-    def keys(self) -> list[str]:
+    def artefact_keys(self) -> list[str]:
         """The keys of all artefacts, sorted."""
         try:
             return sorted(entry.name for entry in self.layout.objects.iterdir())

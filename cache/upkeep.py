@@ -18,7 +18,7 @@ class Verified:
 def verify(store: Store) -> Verified:
     """Check the checksum of every chunk; slots with damaged ones are moved aside."""
     found = Verified()
-    for key in store.keys():
+    for key in store.artefact_keys():
         artefact = store.get(key)
         if artefact is None:
             found.damaged.append(f"{key} (manifest)")

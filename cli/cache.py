@@ -22,7 +22,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what wou
 def list_artefacts(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """List the stored artefacts."""
     opened = open_store(store, create=False)
-    rows = [_row(each) for key in opened.keys() if (each := opened.get(key))]
+    rows = [_row(each) for key in opened.artefact_keys() if (each := opened.get(key))]
     rows.sort(key=lambda row: (row["pipeline"], row["stage"], row["kind"]))
     print(json.dumps({"store": str(opened.root), "artefacts": rows})) if as_json else _table(rows)
 

@@ -77,7 +77,7 @@ def _stages_table(pipeline: Any, shapes: dict[str, Any]) -> Any:
         table.add_column(name)
     for name, stage in pipeline.stages.items():
         inputs = "\n".join(f"{local} = {ref}" for local, ref in stage.inputs.items())
-        outputs = "\n".join(_output(stage, *each) for each in shapes[name].items())
+        outputs = "\n".join(_output(*each) for each in shapes[name].items())
         table.add_row(name, _over(stage), inputs, outputs, _few(list(stage.parameters.values())))
     return table
 
@@ -100,7 +100,7 @@ def _over(stage: Any) -> str:
     return f"{sample.count} events\n{sample.shards} x {sample.shard}"
 
 
-def _output(stage: Any, name: str, spec: Any) -> str:
+def _output(name: str, spec: Any) -> str:
     shape = ", ".join(str(each) for each in spec.shape)
     if spec.placement == "event":
         shape = ", ".join(["event", *(str(each) for each in spec.shape[1:])])

@@ -1,4 +1,4 @@
-"""`diffpipe status`: who is at work on the store, how runs ended, and what a pipeline still lacks."""
+"""`diffpipe status`: who is at work on the store, how runs ended, what a pipeline lacks."""
 
 import json
 from typing import TYPE_CHECKING, Any

@@ -28,7 +28,7 @@ def collect(store: Store, keep_runs: int, *, dry_run: bool) -> Freed:
     with lock.hold(store):
         kept_runs = _last_runs(store, keep_runs)
         wanted = {key for plan in kept_runs.values() for key in _keys(plan)}
-        doomed = [key for key in store.keys() if key not in wanted]
+        doomed = [key for key in store.artefact_keys() if key not in wanted]
         old = [run for run in runs.all_runs(store) if run.folder not in kept_runs]
         left = [store.layout.staging, store.layout.damaged]
         sizes = sum(_size(store.layout.artefact(key)) for key in doomed)

@@ -156,8 +156,8 @@ def _stop_children(threads: list[_Background]) -> None:
     """End every process that this one started, until no thread starts another."""
     import psutil
 
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     try:
         while True:
             for child in psutil.Process(os.getpid()).children(recursive=True):

@@ -34,8 +34,9 @@ class LogHandler(LogHandlerBase):
 
     def emit(self, record: LogRecord) -> None:
         text = record.getMessage()
-        if text and text != "None":
-            with Path(self.settings.path).open("a") as file:
+        settings = self.settings
+        if text and text != "None" and isinstance(settings, LogHandlerSettings):
+            with Path(settings.path).open("a") as file:
                 file.write(f"{record.levelname}: {text}\n")
 
 

@@ -1,4 +1,4 @@
-"""What a worker must be told before it imports JAX, so that bits do not depend on the machine's load.
+"""What a worker must be told before it imports JAX, so that its bits depend on nothing else.
 
 XLA's sums depend on how many threads it has: one per worker, cores are used by processes. Compiled
 functions are kept in one folder per (jaxlib, CPU, flags).

@@ -1,4 +1,4 @@
-"""What the tests share: the list of pipelines, sweeps in this process, and the composed function."""
+"""What the tests share: the list of pipelines, sweeps in this process, the composed function."""
 
 import json
 import os

@@ -12,7 +12,7 @@ from diffpipe.pipelines.core.results import read_results
 
 ALL = [*support.SYNTHETIC, "drell_yan"]
 # Law 1: the staged gradient is the composed function's, up to the order of summation. Each partial
-# carries rounding of a few ulp per operation (2.2e-16); 1e-12 leaves room for some thousand of them.
+# carries rounding of a few ulp per operation (2.2e-16): 1e-12 leaves room for some thousand.
 STAGED = 1e-12
 
 
@@ -30,8 +30,16 @@ def partial_scale(store, made, plan, name):
 
 @pytest.mark.parametrize(
     ("name", "shard"),
-    [("joins", 16), ("joins", 1), ("joins", 103), ("joins", 200), ("nested", 9), ("curve", 7)]
-    + [("drell_yan", 40), ("drell_yan", 96)],
+    [
+        ("joins", 16),
+        ("joins", 1),
+        ("joins", 103),
+        ("joins", 200),
+        ("nested", 9),
+        ("curve", 7),
+        ("drell_yan", 40),
+        ("drell_yan", 96),
+    ],
 )
 def test_law_1_staged_gradient_is_the_gradient_of_the_composed_function(store, name, shard):
     made = pipeline(name, shard)

@@ -120,7 +120,7 @@ def sweep_until_sound(store, made, request=None):
 
 @pytest.mark.parametrize("hurt", [flip, truncate, Path.unlink])
 @pytest.mark.parametrize("stage", ["events", "warp", "mix"])
-def test_law_6_a_damaged_chunk_is_noticed_before_it_is_used(copy, finished, hurt, stage):
+def test_law_6_a_damaged_chunk_is_noticed_before_it_is_used(copy, hurt, stage):
     made = pipeline("joins")
     plan = make_plan(copy, made, Request("backward"))
     step = plan.step(f"{stage}:primal")

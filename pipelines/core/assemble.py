@@ -97,14 +97,14 @@ def _unfold(scope: _Scope, gathered: _Unfolding) -> None:
         gathered.data[scope.prefix + name] = _dataset(scope, name, raw)
     if file.events is not None:
         gathered.stages[scope.prefix + EVENTS] = _source(scope)
-    for name, entry in file.stages.items():
+    for name, stage in file.stages.items():
         _check_name(file, ("stages", name), name)
         if name in _RESERVED | {EVENTS}:
             raise file.fail(("stages", name), f"the name {name!r} is taken")
-        if library.is_pipeline(entry.uses):
-            _unfold(_inner(scope, name, entry), gathered)
+        if library.is_pipeline(stage.uses):
+            _unfold(_inner(scope, name, stage), gathered)
         else:
-            gathered.stages[scope.prefix + name] = _stage(scope, name, entry)
+            gathered.stages[scope.prefix + name] = _stage(scope, name, stage)
 
 
 def _check_name(file: PipelineFile, place: tuple[str, ...], name: str) -> None:
@@ -227,13 +227,13 @@ def _bound_parameters(scope: _Scope, name: str, entry: StageEntry) -> dict[str, 
     if isinstance(entry.parameters, dict):
         pairs = list(entry.parameters.items())
     else:
-        pairs = [(each, each) for each in _matching(scope, name, entry.parameters)]
+        pairs = [(each, each) for each in _matching(scope, entry.parameters)]
     for _, known in pairs:
         _require_parameter(scope, name, known)
     return {local: scope.parameter(known) for local, known in pairs}
 
 
-def _matching(scope: _Scope, name: str, patterns: Iterable[str]) -> list[str]:
+def _matching(scope: _Scope, patterns: Iterable[str]) -> list[str]:
     chosen: list[str] = []
     for pattern in patterns:
         wild = any(sign in pattern for sign in "*?[")

@@ -66,7 +66,7 @@ class Chain:
         """The pullbacks from the objective to the parameters named, last stage first."""
         self.gradients = {name: [] for name in wrt}
         active = _active_stages(self.pipeline, set(wrt))
-        for stage in reversed(self.pipeline.stages.values()):
+        for stage in reversed(list(self.pipeline.stages.values())):
             cotangents = self._cotangents(stage, objective) if stage.name in active else {}
             if cotangents:
                 self._add_pullback(stage, cotangents, active, set(wrt), choose)

@@ -36,18 +36,23 @@ def primal(step: Step, shard: int, read: Reader) -> tuple[Arrays, Arrays]:
     """The outputs of a stage for one shard, and its residuals (empty where none are kept)."""
     call = _call(step)
     with reporting(step.stage, shard):
-        if call.source:
-            outputs, residuals = _run_source(call, shard), {}
-        elif step.residuals:
-            given = parameters(call), inputs(step, shard, read)
-            outputs, residuals = framework(step.framework).forward_keeping(call, *given)
-        else:
-            given = parameters(call), inputs(step, shard, read)
-            outputs, residuals = framework(step.framework).forward(call, *given), {}
+        outputs, residuals = _outputs(step, call, shard, read)
         named = _on_host(outputs)
     for name, values in named.items():
         refuse_non_finite(step, shard, f"output {name}", values, per_event=name not in call.summed)
     return named, _on_host(residuals)
+
+
+def _outputs(
+    step: Step, call: Call, shard: int, read: Reader
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    if call.source:
+        return _run_source(call, shard), {}
+    runner = framework(step.framework)
+    given = parameters(call), inputs(step, shard, read)
+    if step.residuals:
+        return runner.forward_keeping(call, *given)
+    return runner.forward(call, *given), {}
 
 
 def pullback(step: Step, shard: int, read: Reader, kept: Arrays | None) -> Arrays:

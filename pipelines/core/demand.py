@@ -42,7 +42,7 @@ def missing_slots(
     needed = {step_id: masks.full(steps[step_id].slots) for step_id in asked}
     saved = {step_id: mask for step_id, mask in needed.items() if keep and steps[step_id].residuals}
     missing: dict[str, int] = {}
-    for step in reversed(steps.values()):
+    for step in reversed(list(steps.values())):
         lacking = needed.get(step.id, 0) & ~presence.made[step.id]
         missing[step.id] = lacking | (saved.get(step.id, 0) & ~presence.kept[step.id])
         for source in step.reads() if missing[step.id] else ():

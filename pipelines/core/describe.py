@@ -103,7 +103,7 @@ class Description:
         if source.array not in arrays:
             producer = self.plan.step(source.step).stage
             raise PipelineError(
-                f"stage {step.stage} uses {producer}.{source.array}, which {producer} does not give",
+                f"stage {step.stage} uses {producer}.{source.array}, which is not given",
                 hint=did_you_mean(source.array, arrays),
                 stage=step.stage,
             )

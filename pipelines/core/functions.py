@@ -33,14 +33,14 @@ def load(function: Function) -> Callable[..., Any]:
     """Import the function; raises PipelineError where module or function is not there."""
     module = _import(function)
     try:
-        found = getattr(module, function.name)
+        found: Callable[..., Any] = getattr(module, function.name)
     except AttributeError as error:
         names = [name for name in vars(module) if not name.startswith("_")]
         raise PipelineError(
             f"module {function.module} has no function {function.name}",
             hint=did_you_mean(function.name, names),
         ) from error
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def locate(module: str, folder: Path | None) -> ModuleSpec | None:
@@ -77,7 +77,7 @@ def _import(function: Function) -> Any:
     except Exception as error:
         raise PipelineError(
             f"cannot import {function.module}: {type(error).__name__}: {error}",
-            hint=f"it is looked for in {function.folder or 'diffpipe'} and among installed packages",
+            hint=f"looked for in {function.folder or 'diffpipe'} and among installed packages",
         ) from error
 
 

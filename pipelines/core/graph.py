@@ -59,7 +59,7 @@ def used_outputs(pipeline: Pipeline, stage: str) -> list[str]:
 def upstream(pipeline: Pipeline, targets: set[str]) -> set[str]:
     """The stages that these depend on, themselves included."""
     wanted: set[str] = set()
-    for stage in reversed(pipeline.stages.values()):
+    for stage in reversed(list(pipeline.stages.values())):
         if stage.name in targets or stage.name in wanted:
             wanted |= {stage.name, *(ref.stage for _, ref in stage.output_inputs())}
     return wanted

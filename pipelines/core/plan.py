@@ -139,7 +139,7 @@ def _wrt(pipeline: Pipeline, request: Request) -> list[str]:
 
 def _chooser(store: Store) -> ChoosePullback:
     """Use a complete pullback with respect to more than is asked, if one is stored."""
-    stored = store.keys()
+    stored = store.artefact_keys()
 
     def choose(base: str, wanted: list[str]) -> tuple[list[str], str]:
         exact = exact_pullback(base, wanted)

@@ -24,21 +24,21 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Unknown words are refused."""
 
 
-class ParameterEntry(_Strict):
+class ParameterEntry(_Strict, frozen=True):
     value: Any
     unit: str = "1"
     fit: bool = False
     bounds: tuple[float, float] | None = None
 
 
-class OutputEntry(_Strict):
+class OutputEntry(_Strict, frozen=True):
     unit: str = "1"
     sum: bool = False
     shape: tuple[int, ...] | None = None
     dtype: Literal["float64", "int64", "int32", "uint32", "bool", "complex128"] | None = None
 
 
-class EventsEntry(_Strict):
+class EventsEntry(_Strict, frozen=True):
     uses: str
     count: _POSITIVE
     shard: _POSITIVE
@@ -47,7 +47,7 @@ class EventsEntry(_Strict):
     outputs: dict[str, OutputEntry] = {}
 
 
-class StageEntry(_Strict):
+class StageEntry(_Strict, frozen=True):
     uses: str
     over: Literal["events", "once"] | UnsetType = UNSET
     inputs: dict[str, str] = {}
@@ -60,7 +60,7 @@ class StageEntry(_Strict):
     options: dict[str, Any] = {}
 
 
-class _TopLevel(_Strict):
+class _TopLevel(_Strict, frozen=True):
     pipeline: str
     stages: dict[str, Any]
     description: str = ""

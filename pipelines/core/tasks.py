@@ -91,7 +91,7 @@ def _ranks(todo: Mapping[str, Step]) -> dict[str, int]:
             (_next_rank(ranks[each.id], each, step) for each in earlier), default=0
         )
     latest: dict[str, int] = {}
-    for step in reversed(todo.values()):
+    for step in reversed(list(todo.values())):
         ranks[step.id] = max(ranks[step.id], latest.get(step.id, 0))
         for source in step.reads():
             if source.step in todo:

@@ -49,7 +49,7 @@ _FACTOR = re.compile(r"([A-Za-z%]+|1)(?:\^(-?\d+))?")
 
 
 def check_unit(unit: str, where: str) -> str:
-    """The unit itself; raises PipelineError naming the unknown symbol and the nearest known ones."""
+    """The unit itself; raises PipelineError naming the unknown symbol and its neighbours."""
     for factor in re.split(r"[*/]", unit):
         match = _FACTOR.fullmatch(factor.strip())
         symbol = match.group(1) if match else factor.strip()

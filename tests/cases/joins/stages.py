@@ -19,7 +19,8 @@ def table(parameters, inputs):
 def warp(parameters, inputs):
     shift = inputs["table"][inputs["label"]]
     x = inputs["x"] * parameters["slope"]
-    return {"pair": jnp.stack([jnp.sin(x + shift), jnp.cos(x)], axis=1), "doubled": 2 * inputs["label"]}
+    pair = jnp.stack([jnp.sin(x + shift), jnp.cos(x)], axis=1)
+    return {"pair": pair, "doubled": 2 * inputs["label"]}
 
 
 def mix(parameters, inputs):
