@@ -1,16 +1,20 @@
-"""Chunks: the bytes of one shard of one array, read without importing zarr or NumPy.
+"""Chunks: the bytes of one shard of one array, read and written as zarr v3 lays them down.
 
-Arrays are uncompressed little-endian zarr v3 arrays whose chunks end in their crc32c. Planning and
-the unchanged rerun only need names and a few scalars, and importing zarr costs more than all of
-their work; everything else reads and writes through `cache.arrays`.
+Arrays are made by zarr: little-endian, uncompressed, each chunk a file that ends in its crc32c.
+Here are the files themselves, without zarr or NumPy: importing zarr costs more than a whole
+unchanged rerun, and its 2 to 5 ms per operation more than most stages take for a shard. It also
+removes a trap: zarr does not write a chunk that equals the fill value (a zero gradient would look
+undone), and deletes it on overwriting; here what is computed is written. A test holds the bytes
+against zarr's own.
 """
 
 import array
 import math
 import sys
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import google_crc32c
 
@@ -103,6 +107,31 @@ def payload(folder: Path, spec: ArraySpec, shard: int) -> bytes:
     if google_crc32c.value(body) != int.from_bytes(checksum, "little"):
         raise DamagedError("chunk fails its crc32c checksum", shard=shard)
     return body
+
+
+def write(folder: Path, spec: ArraySpec, shard: int, body: bytes) -> None:
+    """Write a chunk under a temporary name, then give it its own: it is there whole or not at all.
+
+    Raises ValueError where `body` has another length than a chunk.
+    """
+    if len(body) != spec.chunk_nbytes:
+        raise ValueError(f"{len(body)} bytes for a chunk of {spec.chunk_nbytes}")
+    path = folder / layout.chunk_name(len(spec.shape), shard)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with partial.open("wb", buffering=0) as file:
+            for part in (body, google_crc32c.value(body).to_bytes(_CHECKSUM_BYTES, "little")):
+                _write_all(file, part)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _write_all(file: IO[bytes], part: bytes) -> None:
+    view = memoryview(part)
+    while view:
+        view = view[file.write(view) :]
 
 
 def values(folder: Path, spec: ArraySpec) -> Any:

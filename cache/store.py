@@ -13,7 +13,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,6 @@ class Artefact:
     folder: Path
     manifest: Mapping[str, Any]
     specs: Mapping[str, ArraySpec]
-    _handles: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def key(self) -> str:
@@ -87,12 +86,11 @@ class Artefact:
         """One array of one slot; raises DamagedError where the chunk is missing or damaged."""
         from diffpipe.cache import arrays
 
-        spec = self.specs[name]
-        if not self._chunk(name, shard).exists():
-            raise self._damaged(name, shard, "is missing")
         try:
-            return arrays.read_slot(self._handle(name), spec, shard)
-        except (ValueError, OSError) as error:
+            return arrays.read_slot(self.folder / name, self.specs[name], shard)
+        except FileNotFoundError as error:
+            raise self._damaged(name, shard, "is missing") from error
+        except (DamagedError, OSError) as error:
             raise self._damaged(name, shard, f"is damaged ({error})") from error
 
     def write(self, shard: int, values: Mapping[str, Any]) -> None:
@@ -101,14 +99,7 @@ class Artefact:
 
         with writing(self.folder.parent.parent):
             for name, spec in self.specs.items():
-                arrays.write_slot(self._handle(name), spec, shard, values[name])
-
-    def _handle(self, name: str) -> Any:
-        from diffpipe.cache import arrays
-
-        if name not in self._handles:
-            self._handles[name] = arrays.open_array(self.folder / name, "r+")
-        return self._handles[name]
+                arrays.write_slot(self.folder / name, spec, shard, values[name])
 
     def _chunk(self, name: str, shard: int) -> Path:
         return self.folder / name / chunk_name(len(self.specs[name].shape), shard)

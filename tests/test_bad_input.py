@@ -311,3 +311,16 @@ def test_hostile_values_of_set_are_refused():
             _setting(text)
     assert _setting("a=[1, 2]") == ("a", (1.0, 2.0))
     assert np.isclose(_setting("a=1e-3")[1], 1e-3)
+
+
+@pytest.mark.parametrize("name", ["shape", "norm"])
+def test_an_output_declared_constant_must_be_one(project, store, name):
+    changes = [
+        (YAML, "parameters: [b]}", f"parameters: [b], outputs: {{{name}: {{constant: true}}}}}}"),
+        (PY, '{"shape": parameters["b"]}', '{"shape": parameters["b"], "norm": jnp.ones(3)}'),
+    ]
+    if name == "norm":
+        assert run(project(*changes), store)
+    else:
+        with pytest.raises(PipelineError, match="output shape is declared constant, and is not"):
+            run(project(*changes), store)

@@ -288,7 +288,7 @@ def _outputs(
         if not _NAME.fullmatch(name):
             raise scope.file.fail(where, f"the name {name!r} is not letters, digits and _")
         unit = check_unit(entry.unit, _where(scope.file, where))
-        declared[name] = Output(unit, entry.sum, entry.shape, entry.dtype)
+        declared[name] = Output(unit, entry.sum, entry.constant, entry.shape, entry.dtype)
     return declared
 
 

@@ -121,7 +121,7 @@ class Chain:
         choose: ChoosePullback,
     ) -> None:
         primal = self.steps[_primal_id(stage.name)]
-        wanted = [cotangent_array(n) for n, ref in stage.output_inputs() if ref.stage in active]
+        wanted = [cotangent_array(n) for n, ref in _moving(self.pipeline, stage, active)]
         wanted += [gradient_array(n) for n, full in stage.parameters.items() if full in wrt]
         ingredients = {
             "primal": primal.key,
@@ -211,6 +211,7 @@ class Chain:
             source=stage.source,
             summed=[name for name in stage.outputs if stage.is_summed(name)],
             units={name: output.unit for name, output in stage.outputs.items()},
+            constant=[name for name, output in stage.outputs.items() if output.constant],
             declared=_declared(stage),
             parameter_units={local: known[name].unit for local, name in stage.parameters.items()},
             sample=None if sample is None else (sample.count, sample.shard, sample.seed),
@@ -222,9 +223,16 @@ def _active_stages(pipeline: Pipeline, wrt: set[str]) -> set[str]:
     active: set[str] = set()
     for stage in pipeline.stages.values():
         own = any(name in wrt for name in stage.parameters.values())
-        if own or any(ref.stage in active for _, ref in stage.output_inputs()):
+        if own or any(_moving(pipeline, stage, active)):
             active.add(stage.name)
     return active
+
+
+def _moving(pipeline: Pipeline, stage: Stage, active: set[str]) -> Iterator[tuple[str, OutputRef]]:
+    """The inputs of a stage that the parameters can move."""
+    for local, ref in stage.output_inputs():
+        if ref.stage in active and not pipeline.stages[ref.stage].output(ref.output).constant:
+            yield local, ref
 
 
 def _declared(stage: Stage) -> dict[str, Any]:

@@ -90,7 +90,12 @@ class Description:
         given = self._abstract(parameters(call)), self._inputs(step, shard)
         with reporting(step.stage):
             outputs = framework(step.framework).describe(call, *given)
+            moving = framework(step.framework).depends(call, *given) if call.constant else set()
         self._check_rows(step, outputs, shard)
+        for name in moving.intersection(call.constant):
+            text = f"stage {step.stage}: output {name} is declared constant, and is not"
+            hint = "it is computed from a parameter or an input: take the declaration away"
+            raise PipelineError(text, hint=hint, stage=step.stage)
         return outputs
 
     def _inputs(self, step: Step, shard: int) -> dict[str, Any]:

@@ -103,10 +103,15 @@ Ref = OutputRef | DataRef
 
 @dataclass(frozen=True)
 class Output:
-    """What a pipeline file declares of an output."""
+    """What a pipeline file declares of an output.
+
+    sum: added up over the shards. constant: depends on no parameter, so no cotangent is taken
+    (checked against the stage's code).
+    """
 
     unit: str = "1"
     sum: bool = False
+    constant: bool = False
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
 

@@ -34,6 +34,7 @@ class ParameterEntry(_Strict, frozen=True):
 class OutputEntry(_Strict, frozen=True):
     unit: str = "1"
     sum: bool = False
+    constant: bool = False
     shape: tuple[int, ...] | None = None
     dtype: Literal["float64", "int64", "int32", "uint32", "bool", "complex128"] | None = None
 

@@ -54,6 +54,7 @@ class Call(msgspec.Struct, frozen=True):
     parameters: dict[str, Any]
     source: bool
     summed: list[str]
+    constant: list[str]
     units: dict[str, str]
     declared: dict[str, Any]
     parameter_units: dict[str, str]

@@ -43,6 +43,10 @@ class Framework(ABC):
         """The outputs for abstract inputs; raises PipelineError, StageError."""
 
     @abstractmethod
+    def depends(self, call: Call, parameters: Arrays, inputs: Arrays) -> set[str]:
+        """The outputs that are computed from a parameter or an input (or may be)."""
+
+    @abstractmethod
     def forward(self, call: Call, parameters: Arrays, inputs: Arrays) -> Arrays:
         """The outputs."""
 

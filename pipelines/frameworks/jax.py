@@ -11,6 +11,7 @@ import msgspec
 
 from diffpipe.pipelines.core.steps import Call, Code, cotangent_array, gradient_array
 from diffpipe.pipelines.frameworks import residuals
+from diffpipe.pipelines.frameworks.activity import dependent_outputs
 from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Framework, Pull
 from diffpipe.pipelines.frameworks.residuals import Recipe
 from diffpipe.pipelines.frameworks.stage_code import StageFunction, load_stage
@@ -41,6 +42,9 @@ class JaxFramework(Framework):
 
     def describe(self, call: Call, parameters: Arrays, inputs: Arrays) -> dict[str, Abstract]:
         return _abstract(jax.eval_shape(_Stage.of(call).function, *_structs(parameters, inputs)))
+
+    def depends(self, call: Call, parameters: Arrays, inputs: Arrays) -> set[str]:
+        return dependent_outputs(_Stage.of(call).function, *_structs(parameters, inputs))
 
     def forward(self, call: Call, parameters: Arrays, inputs: Arrays) -> Arrays:
         outputs: Arrays = _forward(_Stage.of(call))(*_arrays(parameters, inputs))
