@@ -25,9 +25,12 @@ def hold(
     store: Store, *, wait: bool = False, on_wait: Callable[[str], None] = lambda _: None
 ) -> Iterator[None]:
     """Hold the store's lock; raises BusyStoreError naming the other run, or waits for it."""
-    with writing(store.root), store.layout.lock.open("a+") as file:
+    with writing(store.root):
+        file = store.layout.lock.open("a+")
+    with file:
         _acquire(file, store, wait, on_wait)
-        _describe_holder(file)
+        with writing(store.root):
+            _describe_holder(file)
         yield
 
 

@@ -27,17 +27,16 @@ if TYPE_CHECKING:
     import numpy as np
 
 _ATTRIBUTE = "diffpipe"
-_UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
 def writing(root: Path) -> Iterator[None]:
-    """Turn a read-only or full disk into an error that names the store."""
+    """Turn a read-only or full disk, or an impossible path, into an error naming the store."""
     try:
         yield
+    except StoreError:
+        raise
     except OSError as error:
-        if isinstance(error, StoreError) or error.errno not in _UNWRITABLE:
-            raise
         raise UnwritableStoreError(
             f"cannot write the store {root}: {error.strerror}",
             hint="free space or choose another folder with --store; what is stored is kept",

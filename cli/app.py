@@ -1,12 +1,15 @@
 """The command line: command groups, and the one place where errors become words and exit codes."""
 
+import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
-from diffpipe.cache.errors import DiffpipeError
+from diffpipe.cache.errors import DiffpipeError, InterruptedRunError, UsageError
 from diffpipe.cli import cache, graph, run, show, status
+
+TRACEBACK_VARIABLE = "DIFFPIPE_TRACEBACK"
 
 app = typer.Typer(
     name="diffpipe",
@@ -23,29 +26,46 @@ app.command("graph")(graph.graph)
 app.command("show")(show.show)
 
 
+# typer exports its exceptions one by one; this is what they have in common
+_Refused: Any = typer.BadParameter.__mro__[2]
+
+
 def main() -> NoReturn:
     """Run the command line; exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted."""
     try:
-        sys.exit(app(standalone_mode=True))
+        sys.exit(app(standalone_mode=False))
     except DiffpipeError as error:
         sys.exit(_report(error))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    except _Refused as error:
+        error.show()
+        sys.exit(_document(UsageError(error.format_message())))
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(_report(InterruptedRunError("interrupted")))
     except BrokenPipeError:  # the reader of our output has gone
         sys.stderr.close()
         sys.exit(1)
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        text = f"unexpected {type(error).__name__}: {error}"
+        hint = f"this is a mistake in diffpipe; {TRACEBACK_VARIABLE}=1 shows where"
+        sys.exit(_report(DiffpipeError(text, hint=hint)))
 
 
 def _report(error: DiffpipeError) -> int:
-    """Say what happened, on standard error or as the JSON document that was asked for."""
+    """Say what happened, and give the exit code."""
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  try: {error.hint}", file=sys.stderr)
+    return _document(error)
+
+
+def _document(error: DiffpipeError) -> int:
+    """Print the JSON document of a failure if one was asked for."""
     if "--json" in sys.argv:
         import json
 
         print(json.dumps({"error": error.to_json()}))
-    print(f"error: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"  try: {error.hint}", file=sys.stderr)
     return error.exit_code
 
 

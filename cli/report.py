@@ -66,12 +66,12 @@ def _gradient_table(finished: "Finished", pipeline: "Pipeline") -> Any:
 
     objective = finished.plan.objective_name
     table = Table(title=f"{pipeline.name}: gradient of {objective}", title_justify="left")
-    for name in ("parameter", "value", "unit", "gradient", "per"):
-        table.add_column(name, justify="right" if name in ("value", "gradient") else "left")
+    for name in ("parameter", "value", "unit", "gradient (per unit)"):
+        table.add_column(name, justify="left" if name in ("parameter", "unit") else "right")
     for name, gradient in finished.results.gradient.items():
         parameter = pipeline.parameters[name]
         for label, value, slope in _rows(name, parameter.value, gradient):
-            table.add_row(label, f"{value:.8g}", parameter.unit, f"{slope:+.10e}", parameter.unit)
+            table.add_row(label, f"{value:.8g}", parameter.unit, f"{slope:+.8e}")
     return table
 
 

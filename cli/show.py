@@ -1,6 +1,8 @@
 """`diffpipe show PIPELINE`: its stages, parameters, shapes and units."""
 
 import json
+import textwrap
+from collections.abc import Iterator
 from typing import Any
 
 from diffpipe.cli.options import (
@@ -60,26 +62,26 @@ def _document(pipeline: Any, shapes: dict[str, Any]) -> dict[str, Any]:
 def _print(pipeline: Any, shapes: dict[str, Any]) -> None:
     from rich.console import Console
 
-    console = Console()
-    console.print(f"[bold]{pipeline.name}[/]  {pipeline.path}", highlight=False, soft_wrap=True)
-    if pipeline.description:
-        console.print(pipeline.description)
-    console.print(_stages_table(pipeline, shapes))
-    console.print(_parameters_table(pipeline))
-    console.print(f"objective: {pipeline.objective or 'none'}")
+    print(f"{pipeline.name}  ({pipeline.path})")
+    for line in filter(None, [pipeline.description, *_stage_lines(pipeline, shapes)]):
+        print(line)
+    print(f"\nobjective: {pipeline.objective or 'none'}\n")
+    Console().print(_parameters_table(pipeline))
 
 
-def _stages_table(pipeline: Any, shapes: dict[str, Any]) -> Any:
-    from rich.table import Table
-
-    table = Table(title="stages", title_justify="left")
-    for name in ("stage", "over", "inputs", "outputs", "parameters"):
-        table.add_column(name)
+def _stage_lines(pipeline: Any, shapes: dict[str, Any]) -> Iterator[str]:
     for name, stage in pipeline.stages.items():
-        inputs = "\n".join(f"{local} = {ref}" for local, ref in stage.inputs.items())
-        outputs = "\n".join(_output(*each) for each in shapes[name].items())
-        table.add_row(name, _over(stage), inputs, outputs, _few(list(stage.parameters.values())))
-    return table
+        yield f"\n{name}: {stage.function}, {_over(stage)}"
+        yield _wrapped("reads", [f"{local} = {ref}" for local, ref in stage.inputs.items()])
+        yield _wrapped("moves with", list(stage.parameters.values()))
+        yield _wrapped("gives", [_output(*each) for each in shapes[name].items()])
+
+
+def _wrapped(label: str, items: list[str]) -> str:
+    """'  label: a, b, c', broken into lines that stand under each other."""
+    indent = " " * 14
+    text = textwrap.fill(", ".join(items), 100, initial_indent=indent, subsequent_indent=indent)
+    return f"  {label + ':':12}{text[14:]}" if items else ""
 
 
 def _parameters_table(pipeline: Any) -> Any:
@@ -97,19 +99,15 @@ def _over(stage: Any) -> str:
     if stage.sample is None:
         return "once"
     sample = stage.sample
-    return f"{sample.count} events\n{sample.shards} x {sample.shard}"
+    return f"over {sample.count} events in {sample.shards} shards of {sample.shard}"
 
 
 def _output(name: str, spec: Any) -> str:
-    shape = ", ".join(str(each) for each in spec.shape)
+    axes = [str(each) for each in spec.shape]
     if spec.placement == "event":
-        shape = ", ".join(["event", *(str(each) for each in spec.shape[1:])])
+        axes = ["event", *axes[1:]]
     elif spec.placement == "shard":
-        shape = ", ".join(str(each) for each in spec.shape[1:])
-    summed = " summed" if spec.placement == "shard" else ""
+        axes = axes[1:]
+    summed = ", summed" if spec.placement == "shard" else ""
     unit = "" if spec.unit == "1" else f" {spec.unit}"
-    return f"{name} ({shape}){unit}{summed}"
-
-
-def _few(names: list[str]) -> str:
-    return "\n".join(names[:6]) + (f"\n... {len(names) - 6} more" if len(names) > 6 else "")
+    return f"{name} ({', '.join(axes)}){unit}{summed}"

@@ -59,7 +59,7 @@ def _runs(store: "Store") -> list[dict[str, Any]]:
     from diffpipe.rules import runs
 
     last = runs.all_runs(store)[-_LAST:]
-    listed = [{"run": run.folder.name} | (runs.outcome(run) or {"state": "killed"}) for run in last]
+    listed = [{"run": run.folder.name} | runs.outcome(run) for run in last]
     if listed and listed[-1]["state"] == "killed" and lock.holder(store):
         listed[-1]["state"] = "at work"
     return listed

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 _BOX = (168, 44)
 _GAP = (84, 28)
 _MARGIN = 20
+_DIP = 70
 _FILL = {"events": "#dbe9f6", "once": "#fdf3d8"}
 _STYLE = "font-family='sans-serif' font-size='13' text-anchor='middle'"
 
@@ -17,7 +18,7 @@ def draw(pipeline: "Pipeline") -> str:
     """An SVG document."""
     places = _places(pipeline)
     width = max(x for x, _ in places.values()) + _BOX[0] + _MARGIN
-    height = max(y for _, y in places.values()) + _BOX[1] + _MARGIN
+    height = max(y for _, y in places.values()) + _BOX[1] + _MARGIN + _DIP // 2
     head = f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}'>"
     title = f"<title>{escape(pipeline.name)}</title>"
     return "\n".join(
@@ -73,9 +74,8 @@ def _edges(pipeline: "Pipeline", places: dict[str, tuple[int, int]]) -> list[str
     for start, end in pairs:
         x1, y1 = places[start][0] + _BOX[0], places[start][1] + _BOX[1] // 2
         x2, y2 = places[end][0], places[end][1] + _BOX[1] // 2
-        bend = max(30, (x2 - x1) // 2)
-        edges.append(
-            f"<path d='M{x1},{y1} C{x1 + bend},{y1} {x2 - bend},{y2} {x2},{y2}' fill='none' "
-            "stroke='#777' marker-end='url(#tip)'/>"
-        )
+        bend = max(30, (x2 - x1) // 3)
+        dip = _DIP if x2 - x1 > _BOX[0] else 0  # passes below the boxes between
+        curve = f"M{x1},{y1} C{x1 + bend},{y1 + dip} {x2 - bend},{y2 + dip} {x2},{y2}"
+        edges.append(f"<path d='{curve}' fill='none' stroke='#777' marker-end='url(#tip)'/>")
     return edges

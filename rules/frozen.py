@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import MutableMapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from diffpipe.cache import lock
 from diffpipe.cache.errors import PipelineError
 from diffpipe.cache.layout import default_root
 from diffpipe.cache.store import Store
@@ -14,6 +16,7 @@ from diffpipe.pipelines.core.plan import Plan, Request, make_plan
 from diffpipe.rules import engine, runs
 
 PLAN_VARIABLE = "DIFFPIPE_PLAN"
+_HELD = ExitStack()  # the store, while this process lives
 
 
 def frozen_plan(config: MutableMapping[str, Any], workflow: Any) -> tuple[Path, Plan]:
@@ -40,6 +43,7 @@ def _make(config: MutableMapping[str, Any]) -> Path:
         wrt=wrt.split(",") if isinstance(wrt, str) else wrt,
         cores=os.cpu_count() or 1,
     )
+    _HELD.enter_context(lock.hold(store))
     plan = make_plan(store, assemble(library.find(config.get("pipeline"))), request)
     run = runs.start_run(store, plan)
     if plan.to_create:

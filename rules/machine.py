@@ -5,14 +5,13 @@ functions are kept in one folder per (jaxlib, CPU, flags).
 """
 
 import os
-import platform
 import re
 import warnings
 from pathlib import Path
 from typing import Any
 
 from diffpipe.cache import keys
-from diffpipe.pipelines.core.environment import Environment
+from diffpipe.pipelines.core.environment import Environment, cpu_flags
 
 _ONE_THREAD = {
     "NPROC": "1",
@@ -50,16 +49,6 @@ def cpu_and_versions(device: str) -> str:
             "device": device,
         }
     )[:16]
-
-
-def cpu_flags() -> str:
-    """The instruction sets of this CPU, as the kernel lists them."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return f"{platform.machine()} {platform.processor()}"
-    match = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)
-    return match.group(1) if match else platform.machine()
 
 
 def _mend_compiled(folder: Path) -> None:

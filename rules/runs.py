@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from diffpipe.cache.errors import DiffpipeError, from_json
 from diffpipe.cache.layout import RunLayout
 from diffpipe.cache.store import Store, writing
@@ -39,12 +41,21 @@ def end_run(run: RunLayout, state: str, seconds: float, error: DiffpipeError | N
         return
 
 
-def outcome(run: RunLayout) -> dict[str, Any] | None:
-    """How a run ended; None if it did not say."""
+def outcome(run: RunLayout) -> dict[str, Any]:
+    """How a run ended: done, failed, interrupted, or killed (it did not say)."""
     try:
         return dict(json.loads(run.outcome.read_text()))
     except (OSError, ValueError):
-        return None
+        return {"state": "done" if _all_marked(run) else "killed"}
+
+
+def _all_marked(run: RunLayout) -> bool:
+    """Whether every task has its marker: plain Snakemake leaves no other word."""
+    try:
+        tasks = Plan.read(run.plan).tasks
+    except (OSError, msgspec.MsgspecError):
+        return False
+    return all(run.marker(task.id).exists() for task in tasks)
 
 
 def all_runs(store: Store) -> list[RunLayout]:

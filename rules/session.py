@@ -89,6 +89,8 @@ def _execute(
         records.update()
         observer.tick()
 
+    if plan.foreign:
+        observer.said("part of this was computed on another type of CPU: bits may differ")
     try:
         observer.planned(plan, records)
         engine.execute(plan, run, request.cores, tick)

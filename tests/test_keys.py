@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from support import pipeline, with_values
+from support import Request, make_plan, pipeline, sweep, with_values
 
 from diffpipe.cache import keys
 from diffpipe.cache.memo import Memo
@@ -121,3 +121,12 @@ def test_stages_of_the_library_see_their_own_helpers():
     )
     assert "diffpipe.pipelines.physics.pdf.kernels" in code.local_sources(made, Memo())
     assert "diffpipe.cache.store" not in code.local_sources(made, Memo())
+
+
+def test_a_resume_on_another_type_of_cpu_is_noticed(store, monkeypatch):
+    made = pipeline("curve")
+    plan, _ = sweep(store, made)
+    assert not make_plan(store, made, Request("backward")).foreign
+    monkeypatch.setattr("diffpipe.pipelines.core.demand.cpu_type", lambda: "another")
+    assert make_plan(store, made, Request("backward")).foreign
+    assert plan.tasks

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from diffpipe.cache import masks
 from diffpipe.cache.store import Artefact, Store
+from diffpipe.pipelines.core.environment import cpu_type
 from diffpipe.pipelines.core.steps import Source, Step
 
 
@@ -19,17 +20,20 @@ class Presence:
     made: Mapping[str, int]
     kept: Mapping[str, int]
     absent: frozenset[str]  # steps of which an artefact does not exist yet
+    foreign: bool  # whether slots were computed on another type of CPU
 
     @classmethod
     def read(cls, store: Store, steps: Iterable[Step], *, forget: bool) -> "Presence":
         """Look into the store; `forget` takes everything for missing."""
-        made, kept, absent = {}, {}, set()
+        made, kept, absent, foreign, here = {}, {}, set(), False, cpu_type()
         for step in steps:
             artefacts = [store.get(step.key), store.get(step.residuals) if step.residuals else None]
             made[step.id], kept[step.id] = (0 if forget else _slots(each) for each in artefacts)
             if artefacts[0] is None or (step.residuals and artefacts[1] is None):
                 absent.add(step.id)
-        return cls(made, kept, frozenset(absent))
+            if artefacts[0] is not None and made[step.id]:
+                foreign |= artefacts[0].manifest.get("cpu") != here
+        return cls(made, kept, frozenset(absent), foreign)
 
 
 def missing_slots(

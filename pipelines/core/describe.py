@@ -13,6 +13,7 @@ from diffpipe.cache.errors import PipelineError, UsageError, did_you_mean
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.compute import parameters, run_source
 from diffpipe.pipelines.core.data import read_data
+from diffpipe.pipelines.core.environment import cpu_type
 from diffpipe.pipelines.core.plan import Plan
 from diffpipe.pipelines.core.steps import Call, Source, Step, cotangent_array, gradient_array
 from diffpipe.pipelines.core.units import per
@@ -54,6 +55,7 @@ class Description:
             "ingredients": step.ingredients,
             "parents": sorted({source.key for source in step.reads()}),
             "platform": self.plan.platform,
+            "cpu": cpu_type(),
         }
         self.store.create(step.key, manifest, self.specs[step.key])
         if step.residuals and self.specs[step.residuals]:

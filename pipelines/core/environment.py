@@ -3,7 +3,9 @@
 Read without importing any framework: versions come from the names of installed distributions.
 """
 
+import hashlib
 import os
+import platform
 import re
 import sys
 from dataclasses import dataclass
@@ -49,3 +51,18 @@ def _installed() -> dict[str, str]:
             if match:
                 found.setdefault(match.group(1).lower().replace("-", "_"), match.group(2))
     return found
+
+
+def cpu_flags() -> str:
+    """The instruction sets of this CPU, as the kernel lists them."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    match = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)
+    return match.group(1) if match else platform.machine()
+
+
+def cpu_type() -> str:
+    """A short digest of the CPU's instruction sets: bits are promised on one type only."""
+    return hashlib.sha256(cpu_flags().encode()).hexdigest()[:12]

@@ -54,6 +54,7 @@ class Plan(msgspec.Struct, frozen=True):
     to_create: list[str]  # steps whose artefact does not exist yet
     gradients: dict[str, list[Source]]
     force: bool
+    foreign: bool  # it reuses what another type of CPU computed
 
     def step(self, step_id: str) -> Step:
         return next(step for step in self.steps if step.id == step_id)
@@ -108,6 +109,7 @@ def make_plan(store: Store, pipeline: Pipeline, request: Request) -> Plan:
         to_create=[step.id for step in steps if missing[step.id] and step.id in presence.absent],
         gradients=chain.gradients,
         force=request.force,
+        foreign=presence.foreign,
     )
 
 

@@ -2,16 +2,18 @@
 
     python tests/benchmarks/staged.py [EVENTS ...]         default: 100000 1000000
 
-Every row is a process of its own, timed from outside: wall and CPU seconds (children included) and
-the largest resident memory of any one process. `warm` has compiled functions at hand; the staged
-warm run computes everything again (--force) on its second call, the monolithic one calls its
-compiled function a second time. Times on a shared machine vary by tens of percent: trust ratios.
+Each row but the indented ones is a process of its own, timed from outside: wall and CPU seconds
+(children included) and the largest resident memory of any one process in it. Cold: nothing stored,
+nothing compiled. Warm: another point in all parameters, functions compiled. The indented rows are
+the gradient alone, compiled: the second call of the monolithic function, and the staged shards.
+Times on a shared machine vary by tens of percent: trust ratios.
 """
 
 import json
 import os
 import platform
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TESTS = Path(__file__).parent.parent
+MOVED = ["--set", "sin2_theta_eff=0.2316", "--set", "pdf.A_u=1.44", "--set", "m_z=91.19"]
 
 # The composed function over all events at once, as a physicist would write it in one script.
 MONOLITHIC = """
@@ -77,11 +80,19 @@ def staged(events: int, folder: Path, *more: str) -> tuple[Timed, dict]:
     return done, json.loads(done.output)
 
 
-def stage_seconds(folder: Path) -> float:
-    """The seconds that the workers of the last run spent on slots: reading, computing, writing."""
-    run = max((folder / "runs").iterdir())
-    lines = [line for path in run.glob("records/*.jsonl") for line in path.read_text().splitlines()]
-    return sum(json.loads(line)["seconds"] for line in lines)
+def shard_seconds(folder: Path) -> float:
+    """Seconds of the last run on its shards: reading, computing, checking, writing.
+
+    A worker's first shard, and a short last one, also trace and load a compiled function: every
+    shard is counted as the median of its worker and step.
+    """
+    total = 0.0
+    for path in max((folder / "runs").iterdir()).glob("records/*-events-*.jsonl"):
+        steps: dict[str, list[float]] = {}
+        for line in map(json.loads, path.read_text().splitlines()):
+            steps.setdefault(line["step"], []).append(line["seconds"])
+        total += sum(len(each) * statistics.median(each) for each in steps.values())
+    return total
 
 
 def stored_mb(folder: Path) -> float:
@@ -95,10 +106,10 @@ def compare(events: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cold, first = staged(events, folder)
-        warm, _ = staged(events, folder, "--force")
-        seconds = stage_seconds(folder)
-        again, _ = staged(events, folder)
         written = stored_mb(folder)
+        warm, _ = staged(events, folder, *MOVED)
+        seconds = shard_seconds(folder)
+        again, _ = staged(events, folder, *MOVED)
     agree = abs(first["objective"]["value"] / mono["value"] - 1)
     cores = os.cpu_count() or 1
     print(f"\n{events} events (objectives agree to {agree:.0e})")
@@ -107,7 +118,7 @@ def compare(events: int) -> None:
     row("  its gradient, compiled", mono["second"])
     row("staged, cold, whole command", cold.wall, cold.cpu, cold.peak_mb)
     row("staged, warm, whole command", warm.wall, warm.cpu, warm.peak_mb)
-    row(f"  its slots, on {cores} workers", seconds / cores, seconds)
+    row(f"  its shards, {cores} workers", seconds / cores, seconds)
     row("staged, unchanged rerun", again.wall, again.cpu, again.peak_mb)
     print(f"staged / monolithic: gradient {seconds / cores / mono['second']:.2f}, ", end="")
     print(f"whole process {warm.wall / whole.wall:.2f}; {written:.0f} MB stored")
@@ -118,8 +129,16 @@ def row(label: str, wall: float, cpu: float | None = None, peak: float | None = 
     print(f"{label:34}{cells[0]:>9}{cells[1]:>9}{'' if peak is None else f'{peak:.0f}':>9}")
 
 
+def cpu() -> str:
+    """The CPU's name, as the kernel gives it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
 def main() -> None:
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
+    print(f"{cpu()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     for events in [int(each) for each in sys.argv[1:]] or [100_000, 1_000_000]:
         compare(events)
 

@@ -1,0 +1,73 @@
+"""The README: its example runs as it stands, and every command it shows is known to work."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import support
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```\w*\n(.*?)```", README, re.DOTALL))
+COMMANDS = [
+    line.removeprefix("$ ")
+    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+]
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    """The example's files in a folder of their own."""
+    folder = tmp_path_factory.mktemp("example")
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_every_command_that_is_shown_runs(example):
+    """In the example's folder, in order; those on drell_yan are planned only, or run elsewhere."""
+    for command in COMMANDS:
+        program, *words = shlex.split(command)
+        if program == "snakemake":
+            assert "Snakefile" in words  # run by test_cli on a small pipeline
+            continue
+        assert program == "diffpipe"
+        if "sin2_theta_eff=0.2314" in words:
+            words = [*words, "--dry-run"]
+            done = support.diffpipe(*words, "drell_yan", store=example / "other", cwd=example)
+        else:
+            done = support.diffpipe(*words, store=example / "store", cwd=example)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        assert done.stdout
+
+
+def test_the_gradient_of_the_example_is_that_of_finite_differences(example):
+    def nll(lifetime):
+        words = ["run", "backward", "--set", f"lifetime={lifetime}", "--wrt", "lifetime", "--json"]
+        found = support.document(support.diffpipe(*words, store=example / "store", cwd=example))
+        return found["objective"]["value"], found["gradient"]["lifetime"]
+
+    step = 1e-4
+    difference = (nll(1.6 + step)[0] - nll(1.6 - step)[0]) / (2 * step)
+    assert nll(1.6)[1] == pytest.approx(difference, rel=1e-6)  # step^2 times the third derivative
+
+
+def test_the_test_line_is_the_one_that_ci_calls():
+    line = "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest"
+    assert line in README
+    called = (ROOT / ".ci" / "run").read_text().replace("install --quiet", "install")
+    assert line in called
+
+
+def test_the_readmes_python_is_in_the_projects_own_style(example):
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--check", "--line-length", "100", "decay.py"],
+        cwd=example,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
