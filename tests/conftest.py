@@ -1,15 +1,19 @@
 """Every test: float64, no silent dtype or rank promotion, warnings are errors."""
 
-import os
+# ruff: noqa: E402 (a worker's environment has to be there before jax is imported)
 
-os.environ["NPROC"] = "1"  # as in a worker: XLA's bits depend on its number of threads
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+from pathlib import Path
+
+from diffpipe.rules import machine
+
+machine.prepare("cpu", Path("not kept"))
 
 import jax
 import pytest
 
 from diffpipe.cache.store import Store
 
+jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -164,7 +164,7 @@ def with_values(made: Pipeline, **changed: Any) -> Pipeline:
 def adjoint_pair(store: Store, step: Step, generator: np.random.Generator) -> tuple[float, ...]:
     """<w, J v>, <J^T w, v> of one slot of a pullback, and the sum of the terms' magnitudes."""
     shard = step.slots - 1
-    given = compute.inputs(step, shard, StoreReader(store))
+    given = jax.tree.map(jnp.asarray, compute.inputs(step, shard, StoreReader(store)))
     numbers = compute.parameters(step.call)
     point = {"inputs": {name: given[name] for name in step.active_inputs}, "parameters": {}}
     point["inputs"] = {n: v for n, v in point["inputs"].items() if v.dtype.kind == "f"}

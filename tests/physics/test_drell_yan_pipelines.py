@@ -1,90 +1,11 @@
-"""The shipped Drell-Yan pipelines, composed from their files, against converged references."""
-
-import functools
-from pathlib import Path
+"""The shipped Drell-Yan pipelines against converged references, and the stages of their own."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import yaml
 
 from diffpipe.pipelines.library.drell_yan.stages import asymmetry, weight
-from diffpipe.pipelines.physics.analysis.histogram import histogram
-from diffpipe.pipelines.physics.events.sobol import sobol
-from diffpipe.pipelines.physics.likelihood.gaussian import gaussian
-from diffpipe.pipelines.physics.matrix_elements.drell_yan import drell_yan_lo
-from diffpipe.pipelines.physics.pdf.stage import pdf_evolution
-
-LIBRARY = Path(weight.__code__.co_filename).parent.parent
-ELECTROWEAK = ("sin2_theta_eff", "alpha", "m_z", "gamma_z")
-
-
-class Composed:
-    """A pipeline file as plain functions of its parameters."""
-
-    def __init__(self, name):
-        self.folder = LIBRARY / name
-        self.file = yaml.safe_load((self.folder / "pipeline.yaml").read_text())
-        entries = self.file["parameters"].items()
-        self.parameters = {key: jnp.asarray(entry["value"]) for key, entry in entries}
-
-    def options(self, stage):
-        return self.file["stages"][stage].get("options", {})
-
-    def events(self, start, stop):
-        source = self.file["events"]
-        columns = sobol(
-            start, stop, count=source["count"], seed=source["seed"], **source["options"]
-        )
-        return {name: jnp.asarray(column) for name, column in columns.items()}
-
-    def densities(self, parameters):
-        return pdf_evolution(parameters, {}, **self.options("pdf"))
-
-    def histogram(self, parameters, pdf, events):
-        electroweak = {name: parameters[name] for name in ELECTROWEAK}
-        inputs = drell_yan_lo(electroweak, events) | events | pdf
-        weights = weight({}, inputs, **self.options("weight"))
-        return histogram({}, weights | events, **self.options("histogram"))
-
-    @functools.cached_property
-    def pdf(self):
-        return jax.jit(self.densities)(self.parameters)
-
-    @functools.cached_property
-    def shards(self):
-        count, shard = self.file["events"]["count"], self.file["events"]["shard"]
-        return [self.events(start, start + shard) for start in range(0, count, shard)]
-
-    @functools.cached_property
-    def one_shard(self):
-        return jax.jit(self.histogram)
-
-    def totals(self, **electroweak):
-        """The histogram summed over all shards, with other electroweak parameters."""
-        changed = {name: jnp.asarray(value) for name, value in electroweak.items()}
-        parameters = self.parameters | changed
-        parts = [self.one_shard(parameters, self.pdf, events) for events in self.shards]
-        return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *parts)
-
-    def chi2(self, moments):
-        folder = self.folder / "data"
-        table = np.genfromtxt(folder / "cms13_A4.csv", delimiter=",", names=True)
-        covariance = np.loadtxt(folder / "cms13_A4.cov.csv", delimiter=",")
-        inputs = {"measured": jnp.asarray(table["A4"]), "covariance": jnp.asarray(covariance)}
-        prediction = asymmetry({}, {"moments": moments})["a4"]
-        return gaussian({}, inputs | {"prediction": prediction})["chi2"]
-
-
-@pytest.fixture(scope="module")
-def asymmetry_13tev():
-    return Composed("drell_yan")
-
-
-@pytest.fixture(scope="module")
-def cross_section_8tev():
-    return Composed("drell_yan_8tev")
 
 
 def test_cross_section_at_8_tev(cross_section_8tev):
@@ -104,61 +25,58 @@ def test_fit_of_the_mixing_angle_finds_the_converged_minimum(asymmetry_13tev):
     assert float(parabola(best)) == pytest.approx(158.925, abs=0.1)
 
 
-def pullback(function):
-    """Cotangents of the arguments from a cotangent of the output, evaluating the function again."""
-    return lambda cotangent, *arguments: jax.vjp(function, *arguments)[1](cotangent)
+OUTSIDE = 4  # the first events of the sample below, which no pair of partons can make
 
 
-def test_adjoint_identity_of_the_chain_of_events(asymmetry_13tev):
-    made, rng = asymmetry_13tev, np.random.default_rng(6)
-    events = made.events(0, 1500)  # one block and a rest
-
-    def moments(electroweak, grid):
-        pdf = made.pdf | {"grid": grid}
-        return made.histogram(electroweak, pdf, events)["moments"]
-
-    point = {name: made.parameters[name] for name in ELECTROWEAK}, made.pdf["grid"]
-    tangent = jax.tree.map(lambda leaf: leaf * jnp.asarray(rng.normal(size=leaf.shape)), point)
-    value, pushed = jax.jit(lambda x, dx: jax.jvp(moments, x, dx))(point, tangent)
-    cotangent = jnp.asarray(rng.normal(size=value.shape))
-    pulled = jax.jit(pullback(moments))(cotangent, *point)
-    products = jax.tree.map(lambda a, b: float(jnp.vdot(a, b)), pulled, tangent)
-    left, right = float(jnp.vdot(cotangent, pushed)), jax.tree.leaves(products)
-    assert abs(left - sum(right)) < 1e-11 * sum(map(abs, right))  # rounding over 1500 events
+@pytest.fixture(scope="module")
+def sample():
+    rng = np.random.default_rng(6)
+    return {
+        "m_ll": np.concatenate([[91.0, 8001.0, 0.0, -1.0], rng.uniform(60.0, 120.0, 60)]),
+        "abs_y": np.concatenate([[4.5, 0.0, 1.0, 0.0], rng.uniform(0.0, 4.0, 60)]),
+        "density": rng.uniform(1.0, 2.0, 64),
+        "dsigma": rng.uniform(1.0, 2.0, (64, 4)),
+    }
 
 
-def event(m_ll, abs_y):
-    count = len(m_ll)
-    columns = {"m_ll": m_ll, "abs_y": abs_y, "density": [1.0] * count, "cos_theta": [0.3] * count}
-    return {name: jnp.asarray(column) for name, column in columns.items()}
+@pytest.fixture(scope="module")
+def weights(cross_section_8tev):
+    """Of events: weights in blocks of 32, pushforward and pullback of dsigma and grid."""
+    pdf, rng = cross_section_8tev.pdf, np.random.default_rng(7)
+    directions = {"dsigma": rng.normal(size=(64, 4)), "grid": rng.normal(size=pdf["grid"].shape)}
+
+    @jax.jit
+    def push_and_pull(events, cotangent):
+        def chosen(varied):
+            inputs = events | pdf | varied
+            return weight({}, inputs, collider_energy=8000.0, block=32)["weight"]
+
+        point = {"dsigma": events["dsigma"], "grid": pdf["grid"]}
+        tangent = {name: point[name] * directions[name] for name in point}
+        value, pushed = jax.jvp(chosen, (point,), (tangent,))
+        return value, pushed, tangent, jax.vjp(chosen, point)[1](cotangent)[0]
+
+    return lambda events, cotangent: jax.tree.map(np.asarray, push_and_pull(events, cotangent))
 
 
-def test_events_outside_phase_space_weigh_nothing_and_pull_nothing(cross_section_8tev):
-    pdf = cross_section_8tev.pdf
-    outside = event([91.0, 8001.0, 0.0, -1.0], [4.5, 0.0, 1.0, 0.0])
-    dsigma = jnp.ones((4, 4))
+def test_adjoint_identity_of_the_weight(weights, sample):
+    cotangent = np.random.default_rng(8).normal(size=64)
+    _, pushed, tangent, pulled = weights(sample, cotangent)
+    right = [np.vdot(pulled[name], tangent[name]) for name in tangent]
+    assert abs(cotangent @ pushed - sum(right)) < 1e-12 * sum(map(abs, right))  # rounding
 
-    def weights(dsigma, grid, events):
-        inputs = events | pdf | {"dsigma": dsigma, "grid": grid}
-        return weight({}, inputs, collider_energy=8000.0)["weight"]
 
-    value = jax.jit(weights)(dsigma, pdf["grid"], outside)
-    pulled = jax.jit(pullback(weights))(jnp.ones(4), dsigma, pdf["grid"], outside)
-    for leaf in jax.tree.leaves((value, pulled)):
+def test_events_outside_phase_space_weigh_nothing_and_pull_nothing(weights, sample):
+    value, pushed, _, pulled = weights(sample, np.where(np.arange(64) < OUTSIDE, 1.0, 0.0))
+    for leaf in (value[:OUTSIDE], pushed[:OUTSIDE], pulled["dsigma"], pulled["grid"]):
         np.testing.assert_array_equal(leaf, np.zeros_like(leaf))
 
 
-def test_weights_do_not_depend_on_the_block(asymmetry_13tev):
-    made = asymmetry_13tev
-    pdf, events = made.pdf, made.events(0, 100)
-    inputs = events | pdf | drell_yan_lo({n: made.parameters[n] for n in ELECTROWEAK}, events)
-    whole, blocks = (
-        jax.jit(lambda i, block=block: weight({}, i, collider_energy=13000.0, block=block))(inputs)
-        for block in (100, 32)
-    )
-    whole, blocks = whole["weight"], blocks["weight"]
-    np.testing.assert_allclose(blocks, whole, rtol=1e-13)  # rounding: code is compiled anew
-    assert float(jnp.min(whole)) > 0.0
+def test_weights_do_not_depend_on_the_other_events_of_a_block(weights, sample):
+    shifted = {name: np.roll(column, 16, axis=0) for name, column in sample.items()}
+    here, there = (weights(events, np.zeros(64))[0] for events in (sample, shifted))
+    np.testing.assert_array_equal(np.roll(here, 16), there)
+    assert here[OUTSIDE:].min() > 0.0
 
 
 @pytest.mark.parametrize("energy", ["13 TeV", 0.0, float("nan"), True])

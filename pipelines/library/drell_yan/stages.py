@@ -27,12 +27,12 @@ def weight(
     """Contribution of each event to the cross section of pp -> l- l+ X, pb.
 
     weight = d^3 sigma/(d m d|y| d cos theta)/density, summed over five flavours, both beams as
-    origin of the quark and both signs of the rapidity. The pair has no transverse momentum, so
-    theta is the Collins-Soper angle of the l-, whose axis points along the sign of y; the two signs
-    give the same in pp. Momentum fractions x1,2 = m/sqrt(S) exp(+-|y|), all scales equal m.
-    Inputs: dsigma (event, 4) in pb from `drell_yan_lo`, beam 1 being the one the axis points
-    along; m_ll in GeV, abs_y, density (events per GeV of m, unit |y| and unit cos theta), each
-    (event,); grid, x, ln_q from `pdf_evolution`. Output: weight (event,) in pb; zero where x1 >= 1.
+    origin of the quark and both signs of the rapidity, which contribute equally in pp. The pair has
+    no transverse momentum, so theta is the Collins-Soper angle of the l-; its axis is the beam that
+    flies the way of the pair. Momentum fractions x1,2 = m/sqrt(S) exp(+-|y|), densities at Q = m.
+    Inputs: dsigma (event, 4) in pb from `drell_yan_lo`, beam 1 being the axis; m_ll in GeV, abs_y,
+    density (events per GeV of m, unit |y| and unit cos theta), each (event,); grid, x, ln_q from
+    `pdf_evolution`. Output: weight (event,) in pb; zero where x1 >= 1.
     An event with x2 below the grid has weight NaN: lower x_min.
     Options: collider_energy sqrt(S) in GeV; block, events evaluated at a time.
     """
@@ -52,7 +52,7 @@ def asymmetry(
 
     Input: moments (bins, 2), sums of weight and of weight times cos theta, pb.
     Outputs: a4 (bins,), zero in a bin without events; cross_section (bins,), pb. A_FB = 3/8 A4.
-    Source: eq. (1) of arXiv:2408.07622.
+    Source: arXiv:2408.07622 (definition and measurement).
     """
     total, signed = inputs["moments"][:, 0], inputs["moments"][:, 1]
     filled = total != 0.0

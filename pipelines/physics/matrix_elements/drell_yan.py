@@ -22,8 +22,9 @@ def drell_yan_lo(parameters: Mapping[str, Array], inputs: Mapping[str, Array]) -
     parton of beam 1, which moves along +z, in the pair's rest frame.
     Output: dsigma (event, 4) in pb for (u ubar, d dbar, ubar u, dbar d), the first parton from
     beam 1; so the forward-backward term has one sign in the first two and the other in the last
-    two. One lepton flavour, massless. Zero for |cos_theta| > 1 or m_ll <= 0.
-    Source: Ellis, Stirling and Webber, QCD and Collider Physics, the Drell-Yan mechanism.
+    two. One lepton flavour, massless and of either helicity. Zero for |cos_theta| > 1 or m_ll <= 0.
+    Source: Ellis, Stirling and Webber, QCD and Collider Physics, chapters 3 (annihilation through
+    photon and Z) and 9 (the Drell-Yan mechanism).
     """
     m_ll, cos_theta = inputs["m_ll"], inputs["cos_theta"]
     physical = (m_ll > 0.0) & (jnp.abs(cos_theta) <= 1.0)

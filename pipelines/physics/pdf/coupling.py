@@ -15,7 +15,7 @@ FOUR_PI = 4.0 * math.pi
 
 
 def beta_0(nf: int) -> float:
-    """b0 = 11 - 2 nf/3: eq. (2) of hep-ph/9701390."""
+    """b0 = 11 - 2 nf/3: the one-loop term of hep-ph/9701390, whose a is the one used here."""
     return 11.0 - 2.0 * nf / 3.0
 
 
@@ -43,13 +43,13 @@ def at_scales(
 ) -> Array:
     """a at each threshold (GeV), then at each scale (GeV), from `a` at q0 GeV.
 
-    flavours: the numbers between thresholds, the last one for all scales. Shape (thresholds +
+    flavours: the number before each threshold, then the one for all scales. Shape (thresholds +
     scales,).
     """
-    values, log_mu2 = [], jnp.asarray(2.0 * math.log(q0))
-    for nf, threshold in zip(flavours[:-1], thresholds, strict=True):
-        log_threshold2 = 2.0 * jnp.log(threshold)
-        a = run(a, log_threshold2 - log_mu2, order, nf)
+    log_mu2 = 2.0 * jnp.log(jnp.stack([jnp.asarray(q0), *thresholds]))
+    values = []
+    for number, nf in enumerate(flavours[:-1]):
+        a = run(a, log_mu2[number + 1] - log_mu2[number], order, nf)
         values.append(a[None])
-        log_mu2 = log_threshold2
-    return jnp.concatenate([*values, run(a, 2.0 * np.log(scales) - log_mu2, order, flavours[-1])])
+    above = 2.0 * np.log(scales) - log_mu2[-1]
+    return jnp.concatenate([*values, run(a, above, order, flavours[-1])])

@@ -3,6 +3,7 @@
 d F/d ln a = -(P0 + a P1 + ...)/(b0 + b1 a + ...) F, not expanded further, by Runge-Kutta steps of
 fourth order in ln a. Between two thresholds the sequence of steps is fixed and their length is not,
 so the result is differentiable in the coupling and in the positions of the thresholds.
+Source: section 2 of hep-ph/0408244, whose a and P_k are those used here.
 """
 
 from collections.abc import Sequence
@@ -13,19 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from diffpipe.pipelines.physics.pdf import coupling, kernels
-from diffpipe.pipelines.physics.pdf.flavours import (
-    Basis,
-    add_flavours,
-    pack,
-    to_basis,
-    to_physical,
-    unpack,
-    widen,
-)
+from diffpipe.pipelines.physics.pdf import coupling, flavours, kernels
 
-OFFSETS = (0.0, 0.5, 0.5, 1.0)  # of the classical Runge-Kutta method's four stages
-SHARES = (1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 6.0)
+OFFSETS = np.array([0.0, 0.5, 0.5, 1.0])  # of the classical Runge-Kutta method's four stages
+SHARES = np.array([1.0, 2.0, 2.0, 1.0]) / 6.0
 
 
 class Settings(NamedTuple):
@@ -40,7 +32,7 @@ class Settings(NamedTuple):
 
 
 class Evolved(NamedTuple):
-    """Densities x f at the scales asked, (scale, 11, n), and a = alpha_s/(4 pi) there, (scale,)."""
+    """Densities x f at the scales asked, (n, scale, 11), and a = alpha_s/(4 pi) there, (scale,)."""
 
     densities: Array
     a: Array
@@ -49,9 +41,9 @@ class Evolved(NamedTuple):
 class Step(NamedTuple):
     """The steps of a whole evolution, one after the other: what the loop runs over."""
 
-    length: Array  # (step,) in ln a
-    segment: Array  # (step,) which number of flavours
-    arrives: Array  # (step, flavours - 1) which T and V appear just before the step
+    segment: np.ndarray  # (step,) index of the number of flavours
+    arrival: np.ndarray  # (step,) the segment if it begins with this step, otherwise 0
+    strength: Array  # (step, 4, order) what multiplies P_k (x) F at each of a step's four stages
 
 
 def evolve(
@@ -70,97 +62,93 @@ def evolve(
     at_ends = coupling.at_scales(a, q0, thresholds, scales, settings.order, settings.flavours)
     steps = _steps(jnp.log(jnp.concatenate([a[None], at_ends])), settings)
     first, last = settings.flavours[0], settings.flavours[-1]
-    state = widen(to_basis(physical, first), last)
-    history = _advance(state, jnp.log(a), steps, settings)
-    at_scale = len(steps.segment) - 1 - settings.steps_between_scales * np.arange(scales.size)[::-1]
-    rows = jax.tree.map(lambda leaf: leaf[at_scale], history)
-    densities = jax.vmap(lambda row: to_physical(row, last))(rows)
+    history = _advance(flavours.to_basis(first, last) @ physical, steps, settings)
+    first_scale = len(settings.flavours) * settings.steps - 1
+    at_scale = history[first_scale :: settings.steps_between_scales]
+    densities = jnp.einsum("fr,srn->nsf", flavours.to_physical(last), at_scale)
     return Evolved(densities, at_ends[len(thresholds) :])
 
 
 def _steps(log_a: Array, settings: Settings) -> Step:
     """From ln a at the start, at the thresholds and at the scales."""
-    segments, intervals = len(settings.flavours), np.arange(log_a.size - 1)
-    per_interval = np.where(intervals < segments, settings.steps, settings.steps_between_scales)
-    interval_of_step = np.repeat(intervals, per_interval)
-    arrives = np.zeros((interval_of_step.size, settings.flavours[-1] - 1), dtype=bool)
-    for number, nf in enumerate(settings.flavours[1:], start=1):
-        arrives[number * settings.steps, nf - 2] = True
-    length = jnp.diff(log_a) / per_interval.astype(np.float64)
-    segment_of_step = np.minimum(interval_of_step, segments - 1).astype(np.int32)
-    return Step(length[interval_of_step], jnp.asarray(segment_of_step), jnp.asarray(arrives))
+    intervals, segments = np.arange(log_a.size - 1), len(settings.flavours)
+    counts = np.where(intervals < segments, settings.steps, settings.steps_between_scales)
+    segment = np.minimum(np.repeat(intervals, counts), segments - 1).astype(np.int32)
+    arrival = segment * np.diff(segment, prepend=segment[:1])
+    return Step(segment, arrival, _strength(log_a, counts, segment, settings))
 
 
-def _advance(state: Basis, log_a: Array, steps: Step, settings: Settings) -> Basis:
-    """The state after each step."""
-    matrices = _stacked(
-        [
-            kernels.matrices(settings.order, nf, settings.x_min, settings.points)
-            for nf in settings.flavours
-        ]
-    )
-    betas = jnp.asarray(
-        [coupling.beta_coefficients(settings.order, nf) for nf in settings.flavours]
-    )
+def _strength(log_a: Array, counts: np.ndarray, segment: np.ndarray, settings: Settings) -> Array:
+    """-h a^k/(b0 + b1 a + ...), h being the step's length in ln a.
 
-    def step(carry: tuple[Array, Array], now: Step) -> tuple[tuple[Array, Array], Array]:
-        before, log_a = carry
+    counts: the number of steps in each interval between the points of log_a.
+    """
+    ends = np.eye(counts.size + 1)  # ln a at a stage is linear in log_a: constant matrices
+    start, length = ends[:-1], np.diff(ends, axis=0) / counts[:, None]
+    start, length = np.repeat(start, counts, axis=0), np.repeat(length, counts, axis=0)
+    number = np.concatenate([np.arange(count) for count in counts])
+    passed = (number[:, None] + OFFSETS[None, :])[:, :, None]  # lengths since the interval began
+    a = jnp.exp((start[:, None] + passed * length[:, None]) @ log_a)
+    betas = np.array([coupling.beta_coefficients(settings.order, nf) for nf in settings.flavours])
+    powers = [a**k for k in range(betas.shape[1])]
+    beta = sum(power * betas[segment, k, None] for k, power in enumerate(powers))
+    return jnp.stack([-(length @ log_a)[:, None] * power / beta for power in powers], axis=2)
+
+
+def _advance(rows: Array, steps: Step, settings: Settings) -> Array:
+    """The rows of the evolution basis after each step, (step, 2 nf + 1, n)."""
+    matrices, arrivals = _matrices(settings), _arrivals(settings.flavours)
+
+    def step(before: Array, now: Step) -> tuple[Array, Array]:
         own = jax.tree.map(lambda stack: stack[now.segment], matrices)
-        start = pack(add_flavours(unpack(before), now.arrives))
-        after = _runge_kutta(start, log_a, now.length, own, betas[now.segment])
-        return (after, log_a + now.length), after
+        after = _runge_kutta(arrivals[now.arrival] @ before, now.strength, own)
+        return after, after
 
-    # kept for the reverse pass: the state before each step, not the matrices of each
-    return unpack(jax.lax.scan(jax.checkpoint(step), (pack(state), log_a), steps)[1])
+    # kept for the reverse pass: the rows before each step, not the matrices of each
+    return jax.lax.scan(jax.checkpoint(step), rows, steps)[1]
 
 
-def _stacked(
-    by_segment: Sequence[tuple[kernels.KernelMatrices, ...]],
-) -> tuple[kernels.KernelMatrices, ...]:
+def _matrices(settings: Settings) -> tuple[kernels.KernelMatrices, ...]:
     """Kernels of each order with a leading axis over the segments."""
+    by_segment = [
+        kernels.matrices(settings.order, nf, settings.x_min, settings.points)
+        for nf in settings.flavours
+    ]
     return jax.tree.map(lambda *parts: jnp.asarray(np.stack(parts)), *by_segment)
 
 
-def _runge_kutta(
-    state: Array,
-    log_a: Array,
-    length: Array,
-    matrices: Sequence[kernels.KernelMatrices],
-    betas: Array,
-) -> Array:
-    """One step of the classical method of fourth order, on the packed state."""
+def _arrivals(numbers: Sequence[int]) -> Array:
+    """What happens to the rows where a segment begins; the first stands for no arrival."""
+    rows = 2 * numbers[-1] + 1
+    later = [flavours.arrival(nf, numbers[-1]) for nf in numbers[1:]]
+    return jnp.asarray(np.stack([np.eye(rows), *later]))
+
+
+def _runge_kutta(rows: Array, strength: Array, matrices: Sequence[kernels.KernelMatrices]) -> Array:
+    """One step of the classical method of fourth order; strength (4, order)."""
 
     def stage(
-        carry: tuple[Array, Array], tableau: tuple[Array, Array]
+        carry: tuple[Array, Array], now: tuple[Array, Array, Array]
     ) -> tuple[tuple[Array, Array], None]:
-        slope, total = carry
-        offset, share = tableau
-        moved = offset * length
-        slope = _derivative(state + moved * slope, log_a + moved, matrices, betas)
-        return (slope, total + share * length * slope), None
+        change, total = carry
+        offset, share, strength = now
+        change = _change(rows + offset * change, strength, matrices)
+        return (change, total + share * change), None
 
     # a loop over the four stages rather than four copies: less code to compile
-    tableau = jnp.asarray(OFFSETS), jnp.asarray(SHARES)
-    return jax.lax.scan(stage, (jnp.zeros_like(state), state), tableau)[0][1]
+    start = jnp.zeros_like(rows), rows
+    return jax.lax.scan(stage, start, (OFFSETS, SHARES, strength))[0][1]
 
 
-def _derivative(
-    state: Array, log_a: Array, matrices: Sequence[kernels.KernelMatrices], betas: Array
-) -> Array:
-    """-(P0 + a P1 + ...) F / (b0 + b1 a + ...): eq. (2.20) of hep-ph/0408244, unexpanded."""
-    powers = [jnp.exp(k * log_a) for k in range(len(matrices))]
-    beta = sum(power * betas[k] for k, power in enumerate(powers))
-    terms = [
-        (-power / beta) * pack(_convolve(kernel, unpack(state)))
-        for power, kernel in zip(powers, matrices, strict=True)
-    ]
+def _change(rows: Array, strength: Array, matrices: Sequence[kernels.KernelMatrices]) -> Array:
+    terms = [strength[k] * _convolve(kernel, rows) for k, kernel in enumerate(matrices)]
     return sum(terms[1:], terms[0])
 
 
-def _convolve(kernel: kernels.KernelMatrices, state: Basis) -> Basis:
-    return Basis(
-        (state.singlet.reshape(-1) @ kernel.singlet.T).reshape(state.singlet.shape),
-        state.plus @ kernel.ns_plus.T,
-        state.valence @ kernel.valence.T,
-        state.minus @ kernel.ns_minus.T,
+def _convolve(kernel: kernels.KernelMatrices, rows: Array) -> Array:
+    nf, n = rows.shape[0] // 2, rows.shape[1]
+    quarks = jnp.einsum("sij,sfj->sfi", kernel.quarks, rows[1:].reshape(2, nf, n))
+    singlet = kernel.singlet @ rows[:2].reshape(-1)
+    return jnp.pad(quarks.reshape(-1, n), ((1, 0), (0, 0))) + jnp.pad(
+        singlet.reshape(2, n), ((0, 2 * nf - 1), (0, 0))
     )

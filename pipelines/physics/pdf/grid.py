@@ -22,7 +22,7 @@ def u_of_x(x: np.ndarray) -> np.ndarray:
 
 
 def x_of_u(u: np.ndarray) -> np.ndarray:
-    """The inverse of `u_of_x`, by Newton steps in ln x (u is convex and falling in ln x)."""
+    """The inverse of `u_of_x`, by Newton steps in ln x: u is concave in it, so they converge."""
     log_x = -np.asarray(u, dtype=np.float64)
     for _ in range(60):
         x = np.exp(log_x)
@@ -42,7 +42,7 @@ def _spacing(x_min: float, points: int) -> float:
 
 
 def basis(x: np.ndarray, x_min: float, points: int) -> np.ndarray:
-    """Values w_j(x) with F(x) = sum_j w_j(x) F(x_j), shape (*x.shape, points); zero basis at x = 1.
+    """Values w_j(x) with F(x) = sum_j w_j(x) F(x_j), shape (*x.shape, points); all zero at x = 1.
 
     Lagrange polynomials of degree 5 in u on the six nodes around the cell of x, times
     (1 - x)^3 / (1 - x_j)^3. x must lie in [x_min, 1].

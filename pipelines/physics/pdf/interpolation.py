@@ -4,8 +4,8 @@ Cubic Lagrange polynomials on the four nearest nodes, in u(x) (the variable of t
 factor (1 - x)^3 taken out before and put back after) and in ln Q. The result is linear in the grid.
 
 Measured error, that of the evolution included, with 70 nodes from x_min = 1e-5 and four scales from
-50 to 160 GeV, relative to the largest density at the same x and Q, 54 < Q < 150 GeV: 5e-5 for
-1.5e-4 < x < 0.7, 2e-4 up to x = 0.9. The largest quark density is good to 1e-5 for x < 0.35.
+55 to 130 GeV, relative to the largest density at the same x and Q, 60 < Q < 120 GeV: 4e-5 for
+x < 0.7, 9e-5 up to x = 0.9. The largest quark density is good to 1e-5 for 1e-4 < x < 0.35.
 """
 
 from typing import NamedTuple

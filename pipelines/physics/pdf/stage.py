@@ -42,10 +42,10 @@ def pdf_evolution(
     reached with flavours[-1] flavours, so they belong above the last threshold; q0 in GeV;
     flavours, consecutive; x_min, points of the grid; Runge-Kutta steps to each threshold and to the
     first scale, and between two scales.
-    Raises ValueError for a wrong option. Source: arXiv:0901.0002 (input), hep-ph/0204316
-    (conventions and benchmark).
+    Raises ValueError for a wrong option.
+    Source: arXiv:0901.0002 (input), hep-ph/0204316, section 1.3 (conventions and benchmark).
     """
-    q = _scales(scales)
+    q, start = _scales(scales), checks.positive_number(STAGE, "q0", q0)
     settings = _settings(order, flavours, x_min, points, steps, steps_between_scales)
     checks.one_of(STAGE, "input", input, INPUTS)
     x = grid.nodes(settings.x_min, settings.points)
@@ -53,23 +53,23 @@ def pdf_evolution(
     evolved = evolution.evolve(
         INPUTS[input](own, x),
         parameters["alphas_q0"] / coupling.FOUR_PI,
-        checks.positive_number(STAGE, "q0", q0),
+        start,
         [parameters[THRESHOLDS[nf]] for nf in settings.flavours[:-1]],
         q,
         settings,
     )
     return {
-        "grid": jnp.transpose(evolved.densities, (2, 0, 1)),
+        "grid": evolved.densities,
         "x": jnp.asarray(x),
         "ln_q": jnp.asarray(np.log(q)),
         "alphas": coupling.FOUR_PI * evolved.a,
-        "momentum_sum": _momentum(jnp.sum(evolved.densities[-1], axis=0), x, settings),
+        "momentum_sum": _momentum(jnp.sum(evolved.densities[:, -1], axis=1), x, settings),
     }
 
 
 def _momentum(total: Array, x: np.ndarray, settings: evolution.Settings) -> Array:
     """int_0^1 F dx of the summed densities F (n,); below x_min F is a power of x."""
-    power = (jnp.log(total[-1]) - jnp.log(total[-2])) / float(np.log(x[-1] / x[-2]))
+    power = jnp.log(total[-1] / total[-2]) / float(np.log(x[-1] / x[-2]))
     above = total @ grid.momentum_weights(settings.x_min, settings.points)
     return above + settings.x_min * total[-1] / (1.0 + power)
 
