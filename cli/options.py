@@ -66,7 +66,7 @@ def _settings(texts: list[str]) -> dict[str, Any]:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    from diffpipe.pipelines.core.assemble import as_value
+    from diffpipe.pipelines.core.parameters import as_value
 
     name, sign, raw = text.partition("=")
     try:
@@ -82,7 +82,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _float(raw: str) -> Any:
-    from diffpipe.pipelines.core.assemble import as_value
+    from diffpipe.pipelines.core.parameters import as_value
 
     try:
         return as_value(float(raw))

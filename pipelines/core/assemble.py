@@ -4,7 +4,6 @@ What needs no code to run is checked here: unknown names, cycles, and events mee
 the wrong way round. Shapes and dtypes are `describe`'s.
 """
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from diffpipe.pipelines.core.model import (
     Stage,
     Value,
 )
+from diffpipe.pipelines.core.parameters import as_value, with_values
 from diffpipe.pipelines.core.schema import PipelineFile, StageEntry
 from diffpipe.pipelines.core.units import check_unit
 from diffpipe.pipelines.physics import registry
@@ -78,7 +78,7 @@ def assemble(
     file = schema.read(path)
     gathered = _Unfolding()
     _unfold(_Scope(file, "", {}, {}, (path.resolve(),)), gathered)
-    parameters = _with_values(gathered.parameters, set_values or {})
+    parameters = with_values(gathered.parameters, set_values or {})
     stages = in_order(file, _recounted(gathered.stages, events))
     objective = _objective(file, stages)
     stages = with_samples(file, stages)
@@ -126,24 +126,6 @@ def _parameter(scope: _Scope, name: str, entry: schema.ParameterEntry) -> Parame
         )
     unit = check_unit(entry.unit, f"{scope.file.path}: {'.'.join(place)}")
     return Parameter(scope.prefix + name, value, unit, entry.fit, entry.bounds)
-
-
-def as_value(raw: Any) -> Value | None:
-    """A number, or nested tuples of numbers of one shape; None for anything else."""
-    if isinstance(raw, list | tuple):
-        items = [as_value(item) for item in raw]
-        shapes = {_shape(item) for item in items if item is not None}
-        return None if None in items or len(shapes) != 1 else tuple(items)
-    if isinstance(raw, bool) or not isinstance(raw, int | float):
-        return None
-    try:
-        return float(raw) if math.isfinite(raw) else None
-    except OverflowError:
-        return None
-
-
-def _shape(value: Value) -> tuple[int, ...]:
-    return (len(value), *_shape(value[0])) if isinstance(value, tuple) else ()
 
 
 def _dataset(scope: _Scope, name: str, raw: Mapping[str, Any]) -> Dataset:
@@ -294,21 +276,6 @@ def _outputs(
 
 def _where(file: PipelineFile, place: tuple[str, ...]) -> str:
     return f"{file.path}: {'.'.join(place)}"
-
-
-def _with_values(
-    parameters: Mapping[str, Parameter], values: Mapping[str, Value]
-) -> dict[str, Parameter]:
-    changed = dict(parameters)
-    for name, value in values.items():
-        if name not in changed:
-            raise UsageError(f"unknown parameter {name!r}", hint=did_you_mean(name, changed))
-        if _shape(value) != _shape(changed[name].value):
-            raise UsageError(
-                f"{name} has shape {_shape(changed[name].value)}, the value given {_shape(value)}"
-            )
-        changed[name] = replace(changed[name], value=value)
-    return changed
 
 
 def _recounted(stages: dict[str, Stage], events: int | None) -> dict[str, Stage]:
