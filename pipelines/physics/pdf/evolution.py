@@ -62,7 +62,8 @@ def evolve(
     at_ends = coupling.at_scales(a, q0, thresholds, scales, settings.order, settings.flavours)
     steps = _steps(jnp.log(jnp.concatenate([a[None], at_ends])), settings)
     first, last = settings.flavours[0], settings.flavours[-1]
-    history = _advance(flavours.to_basis(first, last) @ physical, steps, settings)
+    rows = jnp.asarray(flavours.to_basis(first, last)) @ physical
+    history = _advance(rows, steps, settings)
     first_scale = len(settings.flavours) * settings.steps - 1
     at_scale = history[first_scale :: settings.steps_between_scales]
     densities = jnp.einsum("fr,srn->nsf", flavours.to_physical(last), at_scale)
@@ -136,8 +137,8 @@ def _runge_kutta(rows: Array, strength: Array, matrices: Sequence[kernels.Kernel
         return (change, total + share * change), None
 
     # a loop over the four stages rather than four copies: less code to compile
-    start = jnp.zeros_like(rows), rows
-    return jax.lax.scan(stage, start, (OFFSETS, SHARES, strength))[0][1]
+    stages = jnp.asarray(OFFSETS), jnp.asarray(SHARES), strength
+    return jax.lax.scan(stage, (jnp.zeros_like(rows), rows), stages)[0][1]
 
 
 def _change(rows: Array, strength: Array, matrices: Sequence[kernels.KernelMatrices]) -> Array:
