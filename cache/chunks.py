@@ -11,7 +11,6 @@ against zarr's own.
 import array
 import math
 import sys
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -117,7 +116,7 @@ def write(folder: Path, spec: ArraySpec, shard: int, body: bytes) -> None:
     if len(body) != spec.chunk_nbytes:
         raise ValueError(f"{len(body)} bytes for a chunk of {spec.chunk_nbytes}")
     path = folder / layout.chunk_name(len(spec.shape), shard)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    partial = path.with_name(f"{path.name}.{layout.unique()}.partial")
     try:
         with partial.open("wb", buffering=0) as file:
             for part in (body, google_crc32c.value(body).to_bytes(_CHECKSUM_BYTES, "little")):

@@ -18,7 +18,6 @@ as JSON by a worker and raised again by the process that started it.
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any, ClassVar
 
 
@@ -107,6 +106,8 @@ def _subclasses(root: type[DiffpipeError]) -> Iterable[type[DiffpipeError]]:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint that names the nearest known names, or all of them where none is near."""
+    from difflib import get_close_matches  # here, since most commands end without a mistake
+
     names = sorted(known)
     near = get_close_matches(name, names, n=3, cutoff=0.6)
     if near:

@@ -17,6 +17,11 @@ DEFAULT_ROOT = Path(".diffpipe/store")
 ROOT_VARIABLE = "DIFFPIPE_STORE"
 
 
+def unique() -> str:
+    """A name that no other process uses."""
+    return os.urandom(12).hex()
+
+
 def default_root() -> Path:
     """The store's folder where none is named: $DIFFPIPE_STORE, else .diffpipe/store here."""
     return Path(os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT).expanduser().absolute()

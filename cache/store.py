@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from diffpipe.cache import chunks, keys, masks
 from diffpipe.cache.chunks import ArraySpec
 from diffpipe.cache.errors import DamagedError, NewerStoreError, StoreError, UnwritableStoreError
-from diffpipe.cache.layout import Layout, chunk_name
+from diffpipe.cache.layout import Layout, chunk_name, unique
 
 if TYPE_CHECKING:
     import numpy as np
@@ -163,7 +162,7 @@ class Store:
         """Move a damaged file or folder out of reach, and note it."""
         with writing(self.root):
             self.layout.damaged.mkdir(exist_ok=True)
-            target = self.layout.damaged / uuid.uuid4().hex
+            target = self.layout.damaged / unique()
             try:
                 path.rename(target)
             except FileNotFoundError:
@@ -181,7 +180,7 @@ class Store:
         """Delete an artefact: first out of sight, then from disk."""
         with writing(self.root):
             self.layout.staging.mkdir(exist_ok=True)
-            doomed = self.layout.staging / uuid.uuid4().hex
+            doomed = self.layout.staging / unique()
             self.layout.artefact(key).rename(doomed)
             shutil.rmtree(doomed)
 
@@ -192,7 +191,7 @@ class Store:
 
         with writing(self.root):
             self.layout.staging.mkdir(exist_ok=True)
-            staged = self.layout.staging / uuid.uuid4().hex
+            staged = self.layout.staging / unique()
             arrays.create_group(staged, {}, specs)
             document = dict(manifest) | {"format": keys.STORE_FORMAT, "key": key}
             document["arrays"] = {name: spec.to_json() for name, spec in specs.items()}

@@ -1,11 +1,11 @@
 """`diffpipe cache ls|verify|gc`: what the store holds, whether it is sound, what can go."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from diffpipe.cli.options import JsonOption, StoreOption, open_store
+from diffpipe.cli.report import print_json
 
 if TYPE_CHECKING:
     from diffpipe.cache.store import Artefact
@@ -24,7 +24,7 @@ def list_artefacts(store: StoreOption = None, as_json: JsonOption = False) -> No
     opened = open_store(store, create=False)
     rows = [_row(each) for key in opened.artefact_keys() if (each := opened.get(key))]
     rows.sort(key=lambda row: (row["pipeline"], row["stage"], row["kind"]))
-    print(json.dumps({"store": str(opened.root), "artefacts": rows})) if as_json else _table(rows)
+    print_json({"store": str(opened.root), "artefacts": rows}) if as_json else _table(rows)
 
 
 @app.command()
@@ -35,7 +35,7 @@ def verify(store: StoreOption = None, as_json: JsonOption = False) -> None:
     opened = open_store(store, create=False)
     found = check(opened)
     if as_json:
-        print(json.dumps({"chunks": found.chunks, "damaged": found.damaged}))
+        print_json({"chunks": found.chunks, "damaged": found.damaged})
     else:
         print(f"{found.chunks} chunks read, {len(found.damaged)} damaged")
         for place in found.damaged:
@@ -55,7 +55,7 @@ def gc(
 
     freed = collect(open_store(store, create=False), keep_runs, dry_run=dry_run)
     if as_json:
-        print(json.dumps({"removed": freed.removed, "bytes": freed.nbytes, "dry_run": dry_run}))
+        print_json({"removed": freed.removed, "bytes": freed.nbytes, "dry_run": dry_run})
     else:
         verb = "would free" if dry_run else "freed"
         print(

@@ -49,6 +49,8 @@ def show(plan: "Plan", specs: "Specs") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from diffpipe.cli.report import short
+
     table = Table(title=f"{plan.pipeline}: {plan.direction} (dry run)", title_justify="left")
     for name in ("step", "reused", "to run", "MB to write"):
         table.add_column(name, justify="left" if name == "step" else "right")
@@ -58,7 +60,9 @@ def show(plan: "Plan", specs: "Specs") -> None:
         total += size
     console = Console()
     console.print(table)
-    console.print(f"{len(plan.tasks)} tasks, {total / 1e6:.3f} MB to write, store {plan.store}")
+    console.print(
+        f"{len(plan.tasks)} tasks, {total / 1e6:.3f} MB to write, store {short(plan.store)}"
+    )
 
 
 def _rows(plan: "Plan", specs: "Specs") -> list[tuple[Any, int, int, int]]:

@@ -1,6 +1,7 @@
 """What a finished run says: a table for people, one JSON document for programs."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -8,6 +9,13 @@ if TYPE_CHECKING:
     from diffpipe.rules.session import Finished
 
 _SWEEPS = {"forward": "primal", "backward": "pullback"}
+
+
+def print_json(found: dict[str, Any]) -> None:
+    """One document on standard output."""
+    import json
+
+    print(json.dumps(found))
 
 
 def document(finished: "Finished", pipeline: "Pipeline") -> dict[str, Any]:
@@ -47,7 +55,13 @@ def _summary(finished: "Finished", pipeline: "Pipeline") -> str:
     executed = sum(each["executed"] for each in counts)
     reused = sum(each["reused"] for each in counts)
     done = f"{executed} shards computed, {reused} reused" if executed else "nothing to compute"
-    return f"{done}; {finished.seconds:.1f} s; store {finished.plan.store}"
+    return f"{done}; {finished.seconds:.1f} s; store {short(finished.plan.store)}"
+
+
+def short(folder: str) -> str:
+    """A folder as seen from here, if it lies below."""
+    path, here = Path(folder), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _counts(finished: "Finished", stage: str) -> dict[str, dict[str, int]]:

@@ -1,13 +1,11 @@
 """`diffpipe run forward|backward`: compute what is missing, then say the results."""
 
-import json
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffpipe.cli import report
 from diffpipe.cli.options import (
     EventsOption,
     JsonOption,
@@ -113,22 +111,23 @@ def _run(store: "Store", pipeline: "Pipeline", request: "Request", manner: _Mann
     if manner.dry_run:
         _dry_run(store, pipeline, request, manner)
         return
+    from diffpipe.cli import report
     from diffpipe.cli.progress import make_observer
     from diffpipe.rules import session
 
     with make_observer(manner.quiet, manner.verbose) as observer:
         finished = session.run(store, pipeline, request, observer, wait=manner.wait)
     if manner.as_json:
-        print(json.dumps(report.document(finished, pipeline)))
+        report.print_json(report.document(finished, pipeline))
     else:
         report.show(finished, pipeline, verbose=manner.verbose)
 
 
 def _dry_run(store: "Store", pipeline: "Pipeline", request: "Request", manner: _Manner) -> None:
-    from diffpipe.cli import forecast
+    from diffpipe.cli import forecast, report
 
     plan, specs = forecast.predict(store, pipeline, request)
     if manner.as_json:
-        print(json.dumps(forecast.document(plan, specs)))
+        report.print_json(forecast.document(plan, specs))
     else:
         forecast.show(plan, specs)

@@ -1,6 +1,5 @@
 """`diffpipe show PIPELINE`: its stages, parameters, shapes and units."""
 
-import json
 import textwrap
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from diffpipe.cli.options import (
     open_pipeline,
     open_store,
 )
+from diffpipe.cli.report import print_json
 
 
 def show(
@@ -29,7 +29,7 @@ def show(
     opened = open_pipeline(pipeline, settings, events)
     shapes = predict_shapes(open_store(store, create=False), opened)
     if as_json:
-        print(json.dumps(_document(opened, shapes)))
+        print_json(_document(opened, shapes))
     else:
         _print(opened, shapes)
 

@@ -1,6 +1,5 @@
 """`diffpipe status`: who is at work on the store, how runs ended, what a pipeline lacks."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from diffpipe.cli.options import (
@@ -12,6 +11,7 @@ from diffpipe.cli.options import (
     open_pipeline,
     open_store,
 )
+from diffpipe.cli.report import print_json
 
 if TYPE_CHECKING:
     from diffpipe.cache.store import Store
@@ -37,7 +37,7 @@ def status(
         "runs": _runs(opened),
         "stages": shards,
     }
-    print(json.dumps(found)) if as_json else _print(found)
+    print_json(found) if as_json else _print(found)
 
 
 def _shards(store: "Store", pipeline: Any) -> dict[str, dict[str, list[int]]]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any
 import msgspec
 
 from diffpipe.cache.errors import DiffpipeError, from_json
-from diffpipe.cache.layout import RunLayout
+from diffpipe.cache.layout import RunLayout, unique
 from diffpipe.cache.store import Store, writing
 from diffpipe.pipelines.core.plan import Plan
 
@@ -22,7 +21,7 @@ Done = Counter[tuple[str, str]]  # (stage, kind of step) -> slots computed
 
 def start_run(store: Store, plan: Plan) -> RunLayout:
     """Make a run's folder and freeze the plan in it."""
-    run = store.layout.run(f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}")
+    run = store.layout.run(f"{time.strftime('%Y%m%d-%H%M%S')}-{unique()[:6]}")
     with writing(store.root):
         for folder in (run.records, run.done, run.logs):
             folder.mkdir(parents=True)

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from diffpipe.cache import lock
 from diffpipe.cache.errors import DamagedError, DiffpipeError, InterruptedRunError
@@ -17,16 +17,18 @@ from diffpipe.pipelines.core.demand import Presence
 from diffpipe.pipelines.core.model import Pipeline
 from diffpipe.pipelines.core.plan import Plan, Request, make_plan
 from diffpipe.pipelines.core.results import Results, read_results
-from diffpipe.rules import engine, runs
-from diffpipe.rules.runs import Done, Records
 
 _REPLANS = 20  # each mends one damaged slot; more is a broken disk
+
+
+if TYPE_CHECKING:
+    from diffpipe.rules.runs import Done, Records
 
 
 class Observer(Protocol):
     """Who is told how a session goes on."""
 
-    def planned(self, plan: Plan, records: Records) -> None: ...
+    def planned(self, plan: Plan, records: "Records") -> None: ...
 
     def tick(self) -> None: ...
 
@@ -39,7 +41,7 @@ class Finished:
 
     plan: Plan
     results: Results
-    executed: Done
+    executed: "Done"
     present: Mapping[str, int]  # step -> complete slots, now
     seconds: float
 
@@ -79,10 +81,12 @@ def _compute(
 
 
 def _execute(
-    store: Store, plan: Plan, request: Request, observer: Observer, executed: Done
+    store: Store, plan: Plan, request: Request, observer: Observer, executed: "Done"
 ) -> None:
+    from diffpipe.rules import engine, runs  # here, since an unchanged rerun ends before
+
     run, start = runs.start_run(store, plan), time.monotonic()
-    records = Records(run)
+    records = runs.Records(run)
     state, failure = "failed", None
 
     def tick() -> None:

@@ -8,6 +8,7 @@ import importlib
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
@@ -43,18 +44,16 @@ def load(function: Function) -> Callable[..., Any]:
     return found
 
 
+@cache
 def locate(module: str, folder: Path | None) -> ModuleSpec | None:
     """Where a module would be imported from, without importing it or its parents."""
-    path: list[str] | None = None
-    spec: ModuleSpec | None = None
-    parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        name = ".".join(parts[:depth])
-        spec = _find_spec(name, path, folder)
-        if spec is None:
-            return None
-        path = list(spec.submodule_search_locations or [])
-    return spec
+    parent = module.rpartition(".")[0]
+    if not parent:
+        return _find_spec(module, None, folder)
+    package = locate(parent, folder)
+    if package is None or package.submodule_search_locations is None:
+        return None
+    return _find_spec(module, list(package.submodule_search_locations), folder)
 
 
 def _find_spec(name: str, path: list[str] | None, folder: Path | None) -> ModuleSpec | None:

@@ -83,16 +83,14 @@ def staged(events: int, folder: Path, *more: str) -> tuple[Timed, dict]:
 def shard_seconds(folder: Path) -> float:
     """Seconds of the last run on its shards: reading, computing, checking, writing.
 
-    A worker's first shard, and a short last one, also trace and load a compiled function: every
-    shard is counted as the median of its worker and step.
+    The first shards, and a short last one, also trace and load a compiled function: every shard of
+    a step is counted as their median.
     """
-    total = 0.0
+    steps: dict[str, list[float]] = {}
     for path in max((folder / "runs").iterdir()).glob("records/*-events-*.jsonl"):
-        steps: dict[str, list[float]] = {}
         for line in map(json.loads, path.read_text().splitlines()):
             steps.setdefault(line["step"], []).append(line["seconds"])
-        total += sum(len(each) * statistics.median(each) for each in steps.values())
-    return total
+    return sum(len(each) * statistics.median(each) for each in steps.values())
 
 
 def stored_mb(folder: Path) -> float:
