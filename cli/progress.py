@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diffpipe.pipelines.core.plan import Plan
+    from diffpipe.rules.drive import Observer
     from diffpipe.rules.runs import Records
-    from diffpipe.rules.session import Observer
 
 _LABELS = {"primal": "forward", "pullback": "backward", "reduction": "sum"}
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diffpipe.pipelines.core.model import Pipeline
-    from diffpipe.rules.session import Finished
+    from diffpipe.rules.drive import Finished
 
 _SWEEPS = {"forward": "primal", "backward": "pullback"}
 

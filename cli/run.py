@@ -113,10 +113,10 @@ def _run(store: "Store", pipeline: "Pipeline", request: "Request", manner: _Mann
         return
     from diffpipe.cli import report
     from diffpipe.cli.progress import make_observer
-    from diffpipe.rules import session
+    from diffpipe.rules import drive
 
     with make_observer(manner.quiet, manner.verbose) as observer:
-        finished = session.run(store, pipeline, request, observer, wait=manner.wait)
+        finished = drive.run(store, pipeline, request, observer, wait=manner.wait)
     if manner.as_json:
         report.print_json(report.document(finished, pipeline))
     else:

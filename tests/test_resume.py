@@ -121,7 +121,7 @@ def truncate(path):
 
 
 def sweep_until_sound(store, made, request=None):
-    """As a session does: plan anew as long as damage is found."""
+    """As a run does: plan anew as long as damage is found."""
     found = 0
     while True:
         try:
@@ -226,3 +226,25 @@ def test_kill_9_of_the_whole_run_is_taken_up_by_the_same_command(tmp_path):
     expected, _ = sweep(undisturbed, pipeline("curve"))
     assert bits(store, plan) == bits(undisturbed, expected)
     assert len(executions(store)) - len(set(executions(store))) <= 2
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 96 kB, and a function that makes it larger."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder, lambda: subprocess.run(["mount", "-o", "remount,size=50m", folder], check=True)
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(small_disk):
+    folder, enlarge = small_disk
+    full = diffpipe("run", "backward", CURVE, "--json", store=folder / "store")
+    assert full.returncode == 1
+    assert document(full)["error"]["kind"] == "unwritable_store", full.stderr
+    assert "No space left" in full.stderr
+    enlarge()
+    assert diffpipe("run", "backward", CURVE, "--json", store=folder / "store").returncode == 0

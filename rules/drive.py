@@ -1,4 +1,4 @@
-"""A session: one request from plan to results, with the store held and damage mended.
+"""The drive: one request from plan to results, with the store held and damage mended.
 
 The plan is made before the lock is taken: where nothing is missing, nothing is locked, started or
 written.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """Who is told how a session goes on."""
+    """Who is told how it goes on."""
 
     def planned(self, plan: Plan, records: "Records") -> None: ...
 
@@ -37,7 +37,7 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class Finished:
-    """What a session ends with: results, and what was computed rather than reused."""
+    """What a request ends with: results, and what was computed rather than reused."""
 
     plan: Plan
     results: Results
