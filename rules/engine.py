@@ -7,6 +7,7 @@ were writing is not.
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +16,20 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from diffpipe.cache.errors import DamagedError, DiffpipeError, InterruptedRunError, WorkerError
+from diffpipe.cache.errors import (
+    DamagedError,
+    DiffpipeError,
+    InterruptedRunError,
+    UnwritableStoreError,
+    WorkerError,
+)
 from diffpipe.cache.layout import RunLayout
 from diffpipe.pipelines.core.plan import Plan
 from diffpipe.rules import runs
 
 SNAKEFILE = Path(__file__).parent.parent / "Snakefile"
 _TICK_SECONDS = 0.1
+_ROOM_FOR_WORDS = 16_384  # bytes
 Tick = Callable[[], None]
 
 
@@ -129,6 +137,12 @@ def _report(run: RunLayout, error: BaseException | None) -> None:
 
 
 def _without_words(run: RunLayout, error: BaseException) -> DiffpipeError:
+    """What can be said of workers that left no word; on a full disk there is no room for one."""
+    if shutil.disk_usage(run.folder).free < _ROOM_FOR_WORDS:
+        return UnwritableStoreError(
+            f"cannot write {run.folder.parent.parent}: No space left on device",
+            hint="free space or choose another folder with --store; what is stored is kept",
+        )
     if isinstance(error, DiffpipeError):
         error.hint = error.hint or f"see {run.logs}"
         return error

@@ -7,6 +7,7 @@ A slot that is complete is never computed again; one that is damaged is moved as
 has to be made anew. Each finished slot is a line in the task's record, each failure one JSON file.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -62,9 +63,10 @@ def _parent_lives() -> Callable[[], bool]:
 
 def _fail(run: RunLayout, task: str, error: DiffpipeError) -> int:
     path = run.error(task)
-    path.with_suffix(".partial").write_text(json.dumps(error.to_json()))
-    path.with_suffix(".partial").rename(path)
-    print(error.message, file=sys.stderr)
+    with contextlib.suppress(OSError):  # a full disk has no room for words
+        path.with_suffix(".partial").write_text(json.dumps(error.to_json()))
+        path.with_suffix(".partial").rename(path)
+        print(error.message, file=sys.stderr)
     return 1
 
 
