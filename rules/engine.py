@@ -146,9 +146,12 @@ def _without_words(run: RunLayout, error: BaseException) -> DiffpipeError:
     if isinstance(error, DiffpipeError):
         error.hint = error.hint or f"see {run.logs}"
         return error
+    started = sorted(log.stem for log in run.logs.glob("*-*.log"))
+    lost = [task for task in started if not run.marker(task).exists()]
+    who = f"the worker of task {', '.join(lost)}" if lost else "Snakemake"
     return WorkerError(
-        f"a worker died without a word ({type(error).__name__}: {str(error).strip()})",
-        hint=f"finished shards are kept; logs are in {run.logs}",
+        f"{who} ended without a word: killed, or out of memory? ({str(error).strip()})",
+        hint=f"finished shards are kept, the same command goes on; logs are in {run.logs}",
     )
 
 

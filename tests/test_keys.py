@@ -1,9 +1,10 @@
 """Keys: pinned bytes, and what must or must not change them."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
-from support import Request, make_plan, pipeline, sweep, with_values
+from support import CASES, Request, assemble, make_plan, pipeline, sweep, with_values
 
 from diffpipe.cache import keys
 from diffpipe.cache.memo import Memo
@@ -130,3 +131,17 @@ def test_a_resume_on_another_type_of_cpu_is_noticed(store, monkeypatch):
     monkeypatch.setattr("diffpipe.pipelines.core.demand.cpu_type", lambda: "another")
     assert make_plan(store, made, Request("backward")).foreign
     assert plan.tasks
+
+
+def test_a_changed_data_file_changes_what_reads_it(tmp_path):
+    shutil.copytree(CASES / "joins", tmp_path / "joins")
+    path = tmp_path / "joins" / "target.csv"
+    before = primals(assemble(tmp_path / "joins" / "pipeline.yaml"))
+    path.write_text(path.read_text().replace("40.0", "40.1"))
+    after = primals(assemble(tmp_path / "joins" / "pipeline.yaml"))
+    assert changed(before, after) == {"fit"}
+
+
+def test_a_pipeline_folder_may_move(tmp_path):
+    shutil.copytree(CASES / "joins", tmp_path / "elsewhere")
+    assert primals(assemble(tmp_path / "elsewhere" / "pipeline.yaml")) == primals(pipeline("joins"))

@@ -57,6 +57,18 @@ def test_the_gradient_of_the_example_is_that_of_finite_differences(example):
     assert slope == pytest.approx((above - below) / (2 * step), rel=1e-6)
 
 
+def test_the_first_command_differentiates_drell_yan(tmp_path):
+    """As the README has it, in a folder without a pipeline file, on fewer events."""
+    words = ["run", "backward", "--events", "512", "--json"]
+    done = support.diffpipe(*words, store=tmp_path / "store", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = support.document(done)
+    assert (found["pipeline"], found["objective"]["name"]) == ("drell_yan", "likelihood.chi2")
+    assert len(found["gradient"]) == len(support.pipeline("drell_yan").parameters)
+    assert found["gradient"]["sin2_theta_eff"] != 0
+    assert len(found["outputs"]["asymmetry.a4"]) == 63
+
+
 def test_the_test_line_is_the_one_that_ci_calls():
     line = "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest"
     assert line in README

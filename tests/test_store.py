@@ -1,6 +1,8 @@
 """The store: what zarr does by itself that would lose or invent results, and what is refused."""
 
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -182,3 +184,22 @@ def test_a_set_of_shards_survives_its_way_through_ranges(shards):
     pieces = masks.split(mask, 3)
     assert sum(pieces) == mask
     assert sum(piece.bit_count() for piece in pieces) == len(shards)
+
+
+def test_a_run_that_waits_takes_the_store_when_the_first_one_ends(store):
+    order = []
+
+    def first():
+        with lock.hold(store):
+            held.set()
+            time.sleep(0.3)
+            order.append("first")
+
+    held = threading.Event()
+    thread = threading.Thread(target=first)
+    thread.start()
+    held.wait()
+    with lock.hold(store, wait=True, on_wait=lambda who: order.append(f"waits for {who[:3]}")):
+        order.append("second")
+    thread.join()
+    assert order == ["waits for pid", "first", "second"]
