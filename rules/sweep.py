@@ -103,8 +103,6 @@ class Sweep:
         return total
 
     def _saved(self, source: Source, shard: int) -> Arrays:
-        if self.store.get(source.key) is None:
-            return {}  # everything the pullback needs is among its inputs
         arrays = self._artefact(source.key).specs
         sources = (Source(source.step, source.key, name, source.slot) for name in arrays)
         return {each.array: self._read(each, shard) for each in sources}

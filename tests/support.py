@@ -21,7 +21,7 @@ from diffpipe.pipelines.core.assemble import assemble
 from diffpipe.pipelines.core.data import read_data
 from diffpipe.pipelines.core.describe import Description
 from diffpipe.pipelines.core.functions import load
-from diffpipe.pipelines.core.model import DataRef, Pipeline, Stage
+from diffpipe.pipelines.core.model import Checkpoint, DataRef, Pipeline, Stage
 from diffpipe.pipelines.core.plan import Plan, Request, make_plan
 from diffpipe.pipelines.core.steps import Code, DataSource, Source, Step
 from diffpipe.pipelines.frameworks.base import Pull
@@ -159,6 +159,15 @@ def with_values(made: Pipeline, **changed: Any) -> Pipeline:
     """The pipeline at another parameter point."""
     moved = {name: replace(made.parameters[name], value=value) for name, value in changed.items()}
     return replace(made, parameters={**made.parameters, **moved})
+
+
+def with_residuals(made: Pipeline) -> Pipeline:
+    """The pipeline with every stage's residuals stored."""
+    stages = {
+        name: stage if stage.source else replace(stage, checkpoint=Checkpoint.RESIDUALS)
+        for name, stage in made.stages.items()
+    }
+    return replace(made, stages=stages)
 
 
 def adjoint_pair(store: Store, step: Step, generator: np.random.Generator) -> tuple[float, ...]:

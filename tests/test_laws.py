@@ -142,6 +142,16 @@ def test_law_4_a_parameter_change_executes_its_stages_and_their_descendants(stor
     assert stages == {"mix", "join", "first", "centre", "second", "fit"}
 
 
+def test_residuals_stored_for_every_stage_give_the_same_gradient_without_a_forward_pass(store):
+    made = support.with_residuals(pipeline("joins"))
+    sweep(store, made, Request("forward"))
+    plan, executed = sweep(store, made)
+    assert {kind for _, kind in executed} == {"pullback", "reduction"}
+    agrees_with_the_composed_function(store, plan, made)
+    for direction in ("forward", "backward"):
+        assert sweep(store, made, Request(direction))[0].tasks == []
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_force_computes_everything_again_with_the_same_bits(swept, name):
     store, plan = swept(name)

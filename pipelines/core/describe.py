@@ -58,7 +58,7 @@ class Description:
             "cpu": cpu_type(),
         }
         self.store.create(step.key, manifest, self.specs[step.key])
-        if step.residuals and self.specs[step.residuals]:
+        if step.residuals:  # of a linear stage they may be no arrays at all
             kept = manifest | {"kind": "residuals", "parents": [step.key]}
             self.store.create(step.residuals, kept, self.specs[step.residuals])
 
