@@ -108,8 +108,8 @@ class Sweep:
         return {each.array: self._read(each, shard) for each in sources}
 
     def _is_complete(self, step: Step, shard: int) -> bool:
-        kept = self.store.get(step.residuals) if step.residuals else None
-        return self._artefact(step.key).has(shard) and (kept is None or kept.has(shard))
+        keys = (step.key, step.residuals) if step.residuals else (step.key,)
+        return all(self._artefact(key).has(shard) for key in keys)
 
     def _hold(self, step: Step, arrays: Arrays) -> None:
         held = self._once_arrays if step.over == "once" else self._shard_arrays

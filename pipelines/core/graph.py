@@ -54,12 +54,3 @@ def used_outputs(pipeline: Pipeline, stage: str) -> list[str]:
     refs = [ref for each in pipeline.stages.values() for _, ref in each.output_inputs()]
     refs += [pipeline.objective] if pipeline.objective else []
     return list(dict.fromkeys(ref.output for ref in refs if ref.stage == stage))
-
-
-def upstream(pipeline: Pipeline, targets: set[str]) -> set[str]:
-    """The stages that these depend on, themselves included."""
-    wanted: set[str] = set()
-    for stage in reversed(list(pipeline.stages.values())):
-        if stage.name in targets or stage.name in wanted:
-            wanted |= {stage.name, *(ref.stage for _, ref in stage.output_inputs())}
-    return wanted
