@@ -9,7 +9,7 @@ PLAN_FILE, PLAN = frozen_plan(config, workflow)
 
 rule all:
     input:
-        [str(PLAN_FILE.parent / "done" / task.id) for task in PLAN.tasks],
+        [str(PLAN_FILE.parent / "done" / task) for task in PLAN.last_tasks],
 
 
 include: "rules/sweep.smk"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from diffpipe.cache import chunks
-from diffpipe.cache.chunks import ArraySpec
+from diffpipe.cache.specs import ArraySpec
 
 _FLAT_FOLDER: Any = {"name": "default", "separator": "."}
 
@@ -39,7 +39,9 @@ def create_group(
         )
 
 
-def write_slot(folder: Path, spec: ArraySpec, shard: int, values: Any) -> None:
+def write_slot(
+    folder: Path, spec: ArraySpec, shard: int, values: Any, *, durable: bool = False
+) -> None:
     """Write one shard whole; raises ValueError for another shape, TypeError for another dtype."""
     block = np.asarray(values)
     if block.dtype != np.dtype(spec.dtype):
@@ -48,7 +50,7 @@ def write_slot(folder: Path, spec: ArraySpec, shard: int, values: Any) -> None:
         raise ValueError(f"shape {block.shape}, stored as {spec.slot_shape(shard)}")
     little = block.astype(block.dtype.newbyteorder("<"), copy=False)
     missing = spec.chunk_nbytes - little.nbytes
-    chunks.write(folder, spec, shard, little.tobytes() + bytes(missing))
+    chunks.write(folder, spec, shard, little.tobytes() + bytes(missing), durable=durable)
 
 
 def read_slot(folder: Path, spec: ArraySpec, shard: int) -> np.ndarray:

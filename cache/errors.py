@@ -6,11 +6,12 @@
     ├── StageError                a stage raised while it ran
     ├── NonFiniteError            NaN or Inf in an event, an output or a cotangent
     ├── WorkerError               a worker process died without a word
+    ├── ClusterError              the batch system refuses, or cannot be asked
     ├── StoreError                the store cannot be used
     │   ├── NewerStoreError       it was written by a later version
     │   ├── BusyStoreError        another run is at work on it
     │   ├── UnwritableStoreError  read-only, or the disk is full
-    │   └── DamagedError          bytes that fail their checksum
+    │   └── DamagedError          what fails its checksum, or is not what it should be
     └── InterruptedRunError       exit code 130
 
 A message says what happened and the value got; `hint` says what to try. Each error can be written
@@ -65,6 +66,10 @@ class NonFiniteError(DiffpipeError, ArithmeticError):
 
 class WorkerError(DiffpipeError, RuntimeError):
     kind = "worker"
+
+
+class ClusterError(DiffpipeError, RuntimeError):
+    kind = "cluster"
 
 
 class StoreError(DiffpipeError, OSError):

@@ -5,16 +5,21 @@
 <root>/damaged/                what failed its checksum, moved aside
 <root>/staging/                artefacts being made, renamed into objects/ when complete
 <root>/runs/<id>/              plan.json, tasks, records, logs and Snakemake's work folder
-<root>/compiled/<machine>/     XLA's compiled functions
+<root>/code.json               digests of source files, so that they are not parsed each time
+<root>/pilots/                 what runs submitted whole to a cluster printed
 <root>/lock                    held by the run at work
 """
 
 import os
+import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 DEFAULT_ROOT = Path(".diffpipe/store")
 ROOT_VARIABLE = "DIFFPIPE_STORE"
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_MOST_CHARACTERS = 1000  # of a name; those of nested pipelines add up
 
 
 def unique() -> str:
@@ -32,12 +37,29 @@ def chunk_name(dimensions: int, shard: int) -> str:
     return ".".join(["c", *[str(shard), *["0"] * (dimensions - 1)][:dimensions]])
 
 
-def chunk_shard(name: str) -> int | None:
+def chunk_shard(dimensions: int, name: str) -> int | None:
     """The shard whose chunk has this file name; None for other files."""
-    parts = name.split(".")
-    if parts[0] != "c" or not all(part.isdigit() for part in parts[1:]):
-        return None
-    return int(parts[1]) if len(parts) > 1 else 0
+    match = _chunk_pattern(dimensions).fullmatch(name)
+    return None if match is None else int(match["shard"] or 0)
+
+
+@cache
+def _chunk_pattern(dimensions: int) -> re.Pattern[str]:
+    """Just the names that `chunk_name` gives; more digits than any store has shards are none."""
+    shard = r"\.(?P<shard>0|[1-9][0-9]{0,7})" if dimensions else "(?P<shard>)"
+    return re.compile("c" + shard + r"\.0" * (dimensions - 1))
+
+
+def is_key(name: str) -> bool:
+    """Whether this can be the key of an artefact, and the name of its folder."""
+    return _KEY.fullmatch(name) is not None
+
+
+def is_name(value: object) -> bool:
+    """Whether this can name a stage or an array (its folder): words joined by dots."""
+    if not isinstance(value, str) or len(value) > _MOST_CHARACTERS:
+        return False
+    return all(word.isidentifier() for word in value.split("."))
 
 
 @dataclass(frozen=True)
@@ -67,8 +89,8 @@ class Layout:
         return self.root / "runs"
 
     @property
-    def compiled(self) -> Path:
-        return self.root / "compiled"
+    def pilots(self) -> Path:
+        return self.root / "pilots"
 
     @property
     def code(self) -> Path:
@@ -96,8 +118,24 @@ class RunLayout:
         return self.folder / "plan.json"
 
     @property
+    def started(self) -> Path:
+        return self.folder / "started.json"
+
+    @property
+    def jobs(self) -> Path:
+        return self.folder / "jobs"
+
+    @property
     def outcome(self) -> Path:
         return self.folder / "outcome.json"
+
+    @property
+    def events(self) -> Path:
+        return self.folder / "events.jsonl"
+
+    @property
+    def snakemake_log(self) -> Path:
+        return self.folder / "snakemake.log"
 
     @property
     def records(self) -> Path:

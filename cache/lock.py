@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from diffpipe.cache.errors import BusyStoreError
+from diffpipe.cache import documents, files
+from diffpipe.cache.errors import BusyStoreError, DamagedError, StoreError
 from diffpipe.cache.store import Store, writing
 
 _POLL_SECONDS = 0.2
@@ -26,7 +28,7 @@ def hold(
 ) -> Iterator[None]:
     """Hold the store's lock; raises BusyStoreError naming the other run, or waits for it."""
     with writing(store.root):
-        file = store.layout.lock.open("a+")
+        file = _open(store.layout.lock, "a+")
     with file:
         _acquire(file, store, wait, on_wait)
         with writing(store.root):
@@ -37,7 +39,7 @@ def hold(
 def holder(store: Store) -> dict[str, Any] | None:
     """The run at work on this store (pid, host, since), or None."""
     try:
-        with store.layout.lock.open("r") as file:
+        with _open(store.layout.lock, "r") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return None
     except FileNotFoundError:
@@ -46,7 +48,14 @@ def holder(store: Store) -> dict[str, Any] | None:
         return _read_holder(store.layout.lock)
 
 
-def _acquire(file: IO[str], store: Store, wait: bool, on_wait: Callable[[str], None]) -> None:
+def _open(path: Path, mode: str) -> FileIO:
+    try:
+        return files.open_regular(path, mode)
+    except DamagedError as error:
+        raise StoreError(f"{error.message}, and no lock", hint=f"delete {path}") from error
+
+
+def _acquire(file: FileIO, store: Store, wait: bool, on_wait: Callable[[str], None]) -> None:
     said = False
     while not _try(file):
         who = _read_holder(store.layout.lock)
@@ -62,7 +71,7 @@ def _acquire(file: IO[str], store: Store, wait: bool, on_wait: Callable[[str], N
         time.sleep(_POLL_SECONDS)
 
 
-def _try(file: IO[str]) -> bool:
+def _try(file: FileIO) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -70,15 +79,22 @@ def _try(file: IO[str]) -> bool:
     return True
 
 
-def _describe_holder(file: IO[str]) -> None:
+def _describe_holder(file: FileIO) -> None:
     since = datetime.now(UTC).isoformat(timespec="seconds")
+    who = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
     file.truncate(0)
-    file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
-    file.flush()
+    file.write(json.dumps(who).encode())
 
 
 def _read_holder(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError):  # it is being written just now
-        return {"pid": "unknown", "host": "unknown", "since": "just now"}
+        found = documents.read(path)
+    except OSError:  # it is being written just now
+        found = {}
+    return {name: _plain(found.get(name)) for name in ("pid", "host", "since")}
+
+
+def _plain(value: Any) -> str | int:
+    """What can be shown on a terminal."""
+    known = type(value) is int or (isinstance(value, str) and value.isprintable())
+    return value if known else "unknown"

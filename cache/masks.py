@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
+MOST_SHARDS = 10_000_000  # 1.25 MB a set; a number read from a file could ask for all memory
+
 
 def full(slots: int) -> int:
     """All of `slots` shards."""

@@ -1,13 +1,14 @@
 """The command line: command groups, and the one place where errors become words and exit codes."""
 
 import os
+import signal
 import sys
 from typing import Any, NoReturn
 
 import typer
 
 from diffpipe.cache.errors import DiffpipeError, InterruptedRunError, UsageError
-from diffpipe.cli import cache, graph, run, show, status
+from diffpipe.cli import cache, graph, run, show, status, submit
 
 TRACEBACK_VARIABLE = "DIFFPIPE_TRACEBACK"
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: importing rich would double the time it takes
 )
 app.add_typer(run.app, name="run")
+app.add_typer(submit.app, name="submit")
 app.add_typer(cache.app, name="cache")
 app.command("status")(status.status)
 app.command("graph")(graph.graph)
@@ -32,6 +34,7 @@ _Refused: Any = typer.BadParameter.__mro__[2]
 
 def main() -> NoReturn:
     """Run the command line; exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         sys.exit(app(standalone_mode=False))
     except DiffpipeError as error:
@@ -50,6 +53,11 @@ def main() -> NoReturn:
         text = f"unexpected {type(error).__name__}: {error}"
         hint = f"this is a mistake in diffpipe; {TRACEBACK_VARIABLE}=1 shows where"
         sys.exit(_report(DiffpipeError(text, hint=hint)))
+
+
+def _interrupt(*_: Any) -> NoReturn:
+    """A batch system's SIGTERM acts like Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def _report(error: DiffpipeError) -> int:

@@ -19,7 +19,7 @@ def predict(store: "Store", pipeline: "Pipeline", request: "Request") -> "tuple[
     plan = make_plan(store, pipeline, request)
     if not plan.tasks:
         return plan, {}
-    prepare(plan.platform, store.layout.compiled)
+    prepare("cpu")
     from diffpipe.pipelines.core.describe import Description
 
     description = Description(plan, store)
@@ -84,7 +84,7 @@ def predict_shapes(store: "Store", pipeline: "Pipeline") -> "Specs":
     from diffpipe.rules.machine import prepare
 
     plan = make_plan(store, pipeline, Request("forward"))
-    prepare(plan.platform, store.layout.compiled)
+    prepare("cpu")
     from diffpipe.pipelines.core.describe import Description
 
     description = Description(plan, store)

@@ -1,11 +1,12 @@
 """`diffpipe graph`: the pipeline's DAG as text, DOT or SVG."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffpipe.cli.options import PipelineArgument, open_pipeline
+from diffpipe.cli.options import Chosen, grouped
 
 if TYPE_CHECKING:
     from diffpipe.pipelines.core.model import Pipeline, Stage
@@ -17,12 +18,15 @@ class Format(StrEnum):
     SVG = "svg"
 
 
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to draw it.")]
+@dataclass(frozen=True)
+class Drawing:
+    form: Annotated[Format, typer.Option("--format", "-f", help="How to draw it.")] = Format.TEXT
 
 
-def graph(pipeline: PipelineArgument = None, form: FormatOption = Format.TEXT) -> None:
+@grouped
+def graph(chosen: Chosen, drawing: Drawing) -> None:
     """Draw the stages and what flows between them."""
-    opened = open_pipeline(pipeline)
+    opened, form = chosen.open_pipeline(), drawing.form
     if form is Format.SVG:
         from diffpipe.cli.svg import draw
 

@@ -1,8 +1,15 @@
-"""Options that several commands share, and how their texts become values."""
+"""Options that several commands share, in groups, and how their texts become values.
 
+A command takes groups; `grouped` shows typer the single options. So each option is written once.
+"""
+
+import inspect
 import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -12,24 +19,109 @@ if TYPE_CHECKING:
     from diffpipe.cache.store import Store
     from diffpipe.pipelines.core.model import Pipeline
 
-PipelineArgument = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[PIPELINE]",
-        help="A shipped name or a YAML file; default: pipeline.yaml here, else drell_yan.",
-    ),
-]
 StoreOption = Annotated[
     Path | None, typer.Option("--store", help="The store's folder.", envvar="DIFFPIPE_STORE")
 ]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A parameter's value; arrays as name=[1,2]."),
-]
-EventsOption = Annotated[
-    int | None, typer.Option("--events", help="Another number of events in every sample.")
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which pipeline, with which values, on which store."""
+
+    pipeline: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PIPELINE]",
+            help="A shipped name or a YAML file; default: pipeline.yaml here, else drell_yan.",
+        ),
+    ] = None
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A parameter; arrays as name=[1,2]."),
+    ] = None
+    events: Annotated[
+        int | None, typer.Option("--events", help="Another number of events in every sample.")
+    ] = None
+    store: StoreOption = None
+
+    def open_store(self, *, create: bool = True) -> "Store":
+        return open_store(self.store, create=create)
+
+    def open_pipeline(self, gpus: int | None = None) -> "Pipeline":
+        """The pipeline that is named, with values from the command line."""
+        from diffpipe.pipelines.core import library
+        from diffpipe.pipelines.core.assemble import assemble
+
+        values = dict(_setting(text) for text in self.settings or [])
+        path = library.find(self.pipeline)
+        return assemble(path, set_values=values, events=self.events, gpus=gpus)
+
+
+@dataclass(frozen=True)
+class Printed:
+    """How results are said."""
+
+    as_json: JsonOption = False
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of its groups (dataclasses) in place of the groups."""
+    groups = {name: kind for name, kind in get_type_hints(command).items() if name != "return"}
+    hints = {
+        option: hint
+        for kind in groups.values()
+        for option, hint in get_type_hints(kind, include_extras=True).items()
+    }
+
+    @wraps(command)
+    def flat(**values: Any) -> None:
+        command(
+            **{
+                name: kind(**{each.name: values[each.name] for each in fields(kind)})
+                for name, kind in groups.items()
+            }
+        )
+
+    options = [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=each.default,
+            annotation=hints[each.name],
+        )
+        for kind in groups.values()
+        for each in fields(kind)
+    ]
+    flat.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    flat.__annotations__ = hints
+    return flat
+
+
+def arguments(*groups: Any) -> list[str]:
+    """The command-line arguments that give these groups their values, the store's folder apart."""
+    found: list[str] = []
+    for group in groups:
+        hints = get_type_hints(type(group), include_extras=True)
+        for each in fields(group):
+            value = getattr(group, each.name)
+            if value != each.default and each.name != "store":
+                (declared,) = hints[each.name].__metadata__
+                found += _argument(declared, value)
+    return found
+
+
+def _argument(declared: Any, value: Any) -> list[str]:
+    if not getattr(declared, "param_decls", None):
+        return [str(value)]  # it has its place, and no name
+    name = declared.param_decls[0]
+    if value is True:
+        return [name]
+    return [
+        text
+        for each in (value if isinstance(value, list) else [value])
+        for text in (name, str(each))
+    ]
 
 
 def open_store(folder: Path | None, *, create: bool = True) -> "Store":
@@ -41,16 +133,6 @@ def open_store(folder: Path | None, *, create: bool = True) -> "Store":
     return Store.open(root, create=create)
 
 
-def open_pipeline(
-    name: str | None, settings: list[str] | None = None, events: int | None = None
-) -> "Pipeline":
-    """The pipeline that is named, with values from the command line."""
-    from diffpipe.pipelines.core import library
-    from diffpipe.pipelines.core.assemble import assemble
-
-    return assemble(library.find(name), set_values=_settings(settings or []), events=events)
-
-
 def names(text: str | None) -> list[str] | None:
     """A comma-separated list of names."""
     if text is None:
@@ -59,10 +141,6 @@ def names(text: str | None) -> list[str] | None:
     if not all(listed):
         raise UsageError(f"{text!r} is not a list of names separated by commas")
     return listed
-
-
-def _settings(texts: list[str]) -> dict[str, Any]:
-    return dict(_setting(text) for text in texts)
 
 
 def _setting(text: str) -> tuple[str, Any]:

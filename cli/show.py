@@ -4,31 +4,18 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from diffpipe.cli.options import (
-    EventsOption,
-    JsonOption,
-    PipelineArgument,
-    SetOption,
-    StoreOption,
-    open_pipeline,
-    open_store,
-)
+from diffpipe.cli.options import Chosen, Printed, grouped
 from diffpipe.cli.report import print_json
 
 
-def show(
-    pipeline: PipelineArgument = None,
-    settings: SetOption = None,
-    events: EventsOption = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@grouped
+def show(chosen: Chosen, printed: Printed) -> None:
     """Show a pipeline's parameters and stages, with shapes and units."""
     from diffpipe.cli.forecast import predict_shapes
 
-    opened = open_pipeline(pipeline, settings, events)
-    shapes = predict_shapes(open_store(store, create=False), opened)
-    if as_json:
+    opened = chosen.open_pipeline()
+    shapes = predict_shapes(chosen.open_store(create=False), opened)
+    if printed.as_json:
         print_json(_document(opened, shapes))
     else:
         _print(opened, shapes)

@@ -1,43 +1,46 @@
 """`diffpipe status`: who is at work on the store, how runs ended, what a pipeline lacks."""
 
-from typing import TYPE_CHECKING, Any
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
-from diffpipe.cli.options import (
-    EventsOption,
-    JsonOption,
-    PipelineArgument,
-    SetOption,
-    StoreOption,
-    open_pipeline,
-    open_store,
-)
+import typer
+
+from diffpipe.cli.options import Chosen, Printed, grouped
 from diffpipe.cli.report import print_json
 
 if TYPE_CHECKING:
+    from diffpipe.cache.layout import RunLayout
     from diffpipe.cache.store import Store
+    from diffpipe.rules.slurm.commands import Job
 
 _LAST = 5
+_POLL_SECONDS = 0.5
 
 
-def status(
-    pipeline: PipelineArgument = None,
-    settings: SetOption = None,
-    events: EventsOption = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show what is stored of a pipeline, and the last runs on the store."""
+@dataclass(frozen=True)
+class Watching:
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Show the run at work until it ends.")
+    ] = False
+
+
+@grouped
+def status(chosen: Chosen, watching: Watching, printed: Printed) -> None:
+    """Show what is stored of a pipeline, the last runs on the store, and what is in the queue."""
     from diffpipe.cache import lock
 
-    opened = open_store(store, create=False)
-    shards = _shards(opened, open_pipeline(pipeline, settings, events))
+    store = chosen.open_store(create=False)
+    if watching.follow:
+        _follow(store)
     found = {
-        "store": str(opened.root),
-        "at_work": lock.holder(opened),
-        "runs": _runs(opened),
-        "stages": shards,
+        "store": str(store.root),
+        "at_work": lock.holder(store),
+        "runs": [_run(store, run) for run in _last_runs(store)],
+        "queue": [asdict(job) for job in _pilots(store)],
+        "stages": _shards(store, chosen.open_pipeline()),
     }
-    print_json(found) if as_json else _print(found)
+    print_json(found) if printed.as_json else _print(found)
 
 
 def _shards(store: "Store", pipeline: Any) -> dict[str, dict[str, list[int]]]:
@@ -54,15 +57,100 @@ def _shards(store: "Store", pipeline: Any) -> dict[str, dict[str, list[int]]]:
     return found
 
 
-def _runs(store: "Store") -> list[dict[str, Any]]:
+def _last_runs(store: "Store") -> "list[RunLayout]":
+    from diffpipe.rules import runs
+
+    return runs.all_runs(store)[-_LAST:]
+
+
+def _run(store: "Store", run: "RunLayout") -> dict[str, Any]:
+    """How a run ended; of one at work, how far it is."""
+    from diffpipe.rules import runs
+
+    ended = runs.outcome(run)
+    found: dict[str, Any] = {"run": run.folder.name, "state": ended.state}
+    found["job"] = runs.started(run).get("job")
+    if _at_work(store, run):
+        return found | {"state": "at work", "tasks": _tasks(run)}
+    return found | {"seconds": ended.seconds, "error": ended.message or None}
+
+
+def _at_work(store: "Store", run: "RunLayout") -> bool:
+    """Whether this is the run that holds the store."""
     from diffpipe.cache import lock
     from diffpipe.rules import runs
 
-    last = runs.all_runs(store)[-_LAST:]
-    listed = [{"run": run.folder.name} | runs.outcome(run) for run in last]
-    if listed and listed[-1]["state"] == "killed" and lock.holder(store):
-        listed[-1]["state"] = "at work"
-    return listed
+    last = runs.all_runs(store)[-1:]
+    return [run] == last and runs.outcome(run).state == "killed" and bool(lock.holder(store))
+
+
+def _tasks(run: "RunLayout") -> dict[str, int]:
+    """How many tasks are queued in Slurm, run, have finished or failed, and are still to come."""
+    from diffpipe.rules import runs
+
+    records, plan = runs.Records(run), runs.plan(run)
+    records.update(now=True)
+    seen = [event for task, event in records.tasks.items() if task != "all"]
+    counts = {event: seen.count(event) for event in ("finished", "failed")}
+    queued = _queued(run)
+    running = seen.count("started") - queued
+    to_come = len(plan.tasks if plan else seen) - len(seen)
+    return {"queued": queued, "running": max(running, 0)} | counts | {"to_come": to_come}
+
+
+def _queued(run: "RunLayout") -> int:
+    if not run.jobs.exists():
+        return 0
+    from diffpipe.rules.slurm import commands
+    from diffpipe.rules.slurm.place import job_prefix
+
+    return sum(not job.at_work for job in commands.queue(job_prefix(run)))
+
+
+def _pilots(store: "Store") -> "list[Job]":
+    from diffpipe.rules.slurm import pilot
+
+    return pilot.pilots(store)
+
+
+def _follow(store: "Store") -> None:
+    """Show the run at work as its own display does, and wait for one that is in the queue."""
+    from diffpipe.cli.progress import make_observer
+
+    try:
+        with make_observer(quiet=False, verbose=False) as observer:
+            _wait_for_pilots(store, observer)
+            for run in _last_runs(store)[-1:]:
+                _show(store, run, observer)
+    except KeyboardInterrupt:
+        print("what runs goes on; diffpipe status --follow shows it again")
+
+
+def _wait_for_pilots(store: "Store", observer: Any) -> None:
+    from diffpipe.cache import lock
+
+    told: set[str] = set()
+    while not lock.holder(store) and (jobs := _pilots(store)):
+        for job in jobs:
+            if job.state not in told:
+                told.add(job.state)
+                observer.said(f"Slurm job {job.number}: {job.state.lower()} ({job.reason})")
+        time.sleep(_POLL_SECONDS)
+
+
+def _show(store: "Store", run: "RunLayout", observer: Any) -> None:
+    from diffpipe.rules import runs
+
+    plan, records = runs.plan(run), runs.Records(run)
+    if plan is None or not _at_work(store, run):
+        return
+    observer.planned(plan, records)
+    while _at_work(store, run):
+        records.update()
+        observer.tick(0)
+        time.sleep(_POLL_SECONDS)
+    records.update(now=True)
+    observer.tick(0)
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -78,9 +166,20 @@ def _print(found: dict[str, Any]) -> None:
         table.add_row(stage, *cells)
     console.print(table)
     for run in found["runs"]:
-        why = f": {run['error']['message']}" if run.get("error") else ""
-        took = f" after {run['seconds']:.1f} s" if "seconds" in run else ""
-        console.print(f"run {run['run']} {run['state']}{took}{why}", soft_wrap=True)
+        console.print(_line(run), soft_wrap=True, markup=False)
+    for job in found["queue"]:
+        text = f"Slurm job {job['number']}: {job['state'].lower()} ({job['reason']})"
+        console.print(text, soft_wrap=True, markup=False)
     who = found["at_work"]
     text = f"at work: pid {who['pid']} on {who['host']}, since {who['since']}" if who else "idle"
-    console.print(text)
+    console.print(text, markup=False)
+
+
+def _line(run: dict[str, Any]) -> str:
+    job = f" (Slurm job {run['job']})" if run["job"] else ""
+    if "tasks" in run:
+        counts = (f"{count} {word.replace('_', ' ')}" for word, count in run["tasks"].items())
+        return f"run {run['run']}{job} at work: tasks {', '.join(counts)}"
+    why = f": {run['error']}" if run["error"] else ""
+    took = f" after {run['seconds']:.1f} s" if run["seconds"] is not None else ""
+    return f"run {run['run']}{job} {run['state']}{took}{why}"

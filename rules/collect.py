@@ -5,10 +5,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
-from diffpipe.cache import lock
-from diffpipe.cache.layout import RunLayout
+from diffpipe.cache import lock, upkeep
 from diffpipe.cache.store import Store, writing
 from diffpipe.pipelines.core.plan import Plan
 from diffpipe.rules import runs
@@ -31,8 +28,8 @@ def collect(store: Store, keep_runs: int, *, dry_run: bool) -> Freed:
         doomed = [key for key in store.artefact_keys() if key not in wanted]
         old = [run for run in runs.all_runs(store) if run.folder not in kept_runs]
         left = [store.layout.staging, store.layout.damaged]
-        sizes = sum(_size(store.layout.artefact(key)) for key in doomed)
-        freed = Freed(doomed, sizes + sum(_size(folder) for folder in left), len(old))
+        sizes = sum(upkeep.size(store.layout.artefact(key)) for key in doomed)
+        freed = Freed(doomed, sizes + sum(upkeep.size(folder) for folder in left), len(old))
         if not dry_run:
             _remove(store, doomed, [*(run.folder for run in old), *left])
     return freed
@@ -44,15 +41,14 @@ def _remove(store: Store, keys: list[str], folders: list[Path]) -> None:
             store.remove(key)
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
-        for orphan in store.layout.objects.glob("*/*/*.partial"):
-            orphan.unlink(missing_ok=True)
+        upkeep.remove_partials(store)
 
 
 def _last_runs(store: Store, keep: int) -> dict[Path, Plan]:
     """The folders and plans of the last runs of each pipeline."""
     by_pipeline: defaultdict[str, list[tuple[Path, Plan]]] = defaultdict(list)
     for run in runs.all_runs(store):
-        plan = _plan(run)
+        plan = runs.plan(run)
         if plan is not None:
             by_pipeline[plan.path].append((run.folder, plan))
     return {
@@ -62,16 +58,5 @@ def _last_runs(store: Store, keep: int) -> dict[Path, Plan]:
     }
 
 
-def _plan(run: RunLayout) -> Plan | None:
-    try:
-        return Plan.read(run.plan)
-    except (OSError, msgspec.MsgspecError):
-        return None
-
-
 def _keys(plan: Plan) -> list[str]:
     return [key for step in plan.steps for key in (step.key, step.residuals) if key]
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

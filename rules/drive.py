@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import structs
+
 from diffpipe.cache import lock
 from diffpipe.cache.errors import DamagedError, DiffpipeError, InterruptedRunError
 from diffpipe.cache.store import Store
@@ -22,6 +24,7 @@ _REPLANS = 20  # each mends one damaged slot; more is a broken disk
 
 
 if TYPE_CHECKING:
+    from diffpipe.rules.place import Place
     from diffpipe.rules.runs import Done, Records
 
 
@@ -30,7 +33,7 @@ class Observer(Protocol):
 
     def planned(self, plan: Plan, records: "Records") -> None: ...
 
-    def tick(self) -> None: ...
+    def tick(self, queued: int) -> None: ...
 
     def said(self, text: str) -> None: ...
 
@@ -47,7 +50,13 @@ class Finished:
 
 
 def run(
-    store: Store, pipeline: Pipeline, request: Request, observer: Observer, *, wait: bool = False
+    store: Store,
+    pipeline: Pipeline,
+    request: Request,
+    place: "Place",
+    observer: Observer,
+    *,
+    wait: bool = False,
 ) -> Finished:
     """Compute what is missing and give the results; raises DiffpipeError."""
     start = time.monotonic()
@@ -58,19 +67,27 @@ def run(
             return Finished(plan, results, Counter(), plan.slots_present, time.monotonic() - start)
         except DamagedError as error:
             observer.said(f"{error.message}; it is computed again")
+    from diffpipe.rules.slurm import leftovers  # here, since an unchanged rerun ends before
+
     with lock.hold(store, wait=wait, on_wait=lambda who: observer.said(f"waiting for {who}")):
-        return _compute(store, pipeline, request, observer, start)
+        leftovers.settle(store, observer.said)
+        return _compute(store, pipeline, request, place, observer, start)
 
 
 def _compute(
-    store: Store, pipeline: Pipeline, request: Request, observer: Observer, start: float
+    store: Store,
+    pipeline: Pipeline,
+    request: Request,
+    place: "Place",
+    observer: Observer,
+    start: float,
 ) -> Finished:
     executed: Done = Counter()
     for attempt in range(_REPLANS + 1):
         plan = make_plan(store, pipeline, request)
         try:
             if plan.tasks:
-                _execute(store, plan, request, observer, executed)
+                _execute(store, plan, place, observer, executed)
             results, present = read_results(store, plan), _present(store, plan)
             return Finished(plan, results, executed, present, time.monotonic() - start)
         except DamagedError as error:
@@ -81,32 +98,32 @@ def _compute(
 
 
 def _execute(
-    store: Store, plan: Plan, request: Request, observer: Observer, executed: "Done"
+    store: Store, plan: Plan, place: "Place", observer: Observer, executed: "Done"
 ) -> None:
     from diffpipe.rules import engine, runs  # here, since an unchanged rerun ends before
 
     run, start = runs.start_run(store, plan), time.monotonic()
     records = runs.Records(run)
-    state, failure = "failed", None
+    outcome = runs.Outcome("failed")
 
     def tick() -> None:
         records.update()
-        observer.tick()
+        observer.tick(place.queued)
 
-    if plan.foreign:
-        observer.said("part of this was computed on another type of CPU: bits may differ")
+    for remark in plan.remarks:
+        observer.said(remark)
     try:
         observer.planned(plan, records)
-        engine.execute(plan, run, request.cores, tick)
-        state = "done"
+        engine.execute(plan, run, place, tick)
+        outcome = runs.Outcome("done")
     except DiffpipeError as error:
-        failure = error
-        state = "interrupted" if isinstance(error, InterruptedRunError) else "failed"
+        interrupted = isinstance(error, InterruptedRunError)
+        outcome = runs.Outcome("interrupted" if interrupted else "failed", error=error.to_json())
         raise
     finally:
-        records.update()
+        records.update(now=True)
         executed.update(records.done)
-        runs.end_run(run, state, time.monotonic() - start, failure)
+        runs.end_run(run, structs.replace(outcome, seconds=time.monotonic() - start))
 
 
 def _present(store: Store, plan: Plan) -> dict[str, int]:

@@ -1,20 +1,17 @@
-"""The engine: Snakemake runs the tasks of a frozen plan; signals stop it cleanly.
+"""The engine: Snakemake runs the tasks of a frozen plan at a place; signals stop it cleanly.
 
 Snakemake works in a thread of its own, so that the main thread is free for the display and for
-signals. The first interrupt ends the workers at once: what they had finished is stored, what they
-were writing is not.
+signals. The first interrupt ends what runs at once: what was finished is stored, what was being
+written is not.
 """
 
 import contextlib
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 from diffpipe.cache.errors import (
     DamagedError,
@@ -26,6 +23,7 @@ from diffpipe.cache.errors import (
 from diffpipe.cache.layout import RunLayout
 from diffpipe.pipelines.core.plan import Plan
 from diffpipe.rules import runs
+from diffpipe.rules.place import Place
 
 SNAKEFILE = Path(__file__).parent.parent / "Snakefile"
 _TICK_SECONDS = 0.1
@@ -33,38 +31,20 @@ _ROOM_FOR_WORDS = 16_384  # bytes
 Tick = Callable[[], None]
 
 
-def execute(plan: Plan, run: RunLayout, cores: int, tick: Tick = lambda: None) -> None:
+def execute(plan: Plan, run: RunLayout, place: Place, tick: Tick = lambda: None) -> None:
     """Describe what is new, then run all tasks; raises what the workers reported.
 
     tick is called about ten times a second on this thread.
     """
-    loading = _Background(_import_snakemake)
-    with _interruptible():
-        try:
-            if plan.to_create:
-                describe(run, tick)
-            if plan.tasks:
-                work = _Background(lambda: _snakemake(run, cores))
-                work.wait(tick)
-                _report(run, work.error)
-        except KeyboardInterrupt as error:
-            _stop_children([loading])
-            raise InterruptedRunError(
-                "interrupted", hint="finished shards are kept; the same command goes on from there"
-            ) from error
-
-
-def describe(run: RunLayout, tick: Tick = lambda: None) -> None:
-    """Evaluate shapes and create artefacts in a process of its own."""
-    with run.log("describe").open("w") as log:
-        command = [sys.executable, "-P", "-m", "diffpipe.rules.worker", str(run.plan), "describe"]
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        while process.poll() is None:
-            tick()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_TICK_SECONDS)
-    if process.returncode:
-        _report(run, WorkerError("the shapes of the stages could not be evaluated"))
+    loading = _Background(_import_snakemake)  # takes a second, while workers get ready
+    with _interruptible(), _ended(place, [loading]) as threads:
+        place.start(plan, run)
+        todo = [lambda: place.describe()] if plan.to_create else []
+        todo += [lambda: _snakemake(run, place)] if plan.tasks else []
+        for work in todo:
+            threads.append(_Background(work))
+            threads[-1].wait(tick, place.check)
+            _report(run, threads[-1].error)
 
 
 class _Background:
@@ -82,48 +62,46 @@ class _Background:
         except BaseException as error:
             self.error = error
 
-    def wait(self, tick: Tick) -> None:
-        try:
-            while self.thread.is_alive():
+    def wait(self, *ticks: Tick) -> None:
+        while self.thread.is_alive():
+            self.thread.join(_TICK_SECONDS)
+            for tick in ticks:
                 tick()
-                self.thread.join(_TICK_SECONDS)
-            tick()
-        except KeyboardInterrupt:
-            _stop_children([self])
-            raise
 
 
 def _import_snakemake() -> None:
-    import snakemake.api  # noqa: F401 (takes a second, while shapes are evaluated)
+    import snakemake.api  # noqa: F401
 
 
-def _snakemake(run: RunLayout, cores: int) -> None:
+def _snakemake(run: RunLayout, place: Place) -> None:
     from snakemake.api import SnakemakeApi
     from snakemake.settings.types import (
         ConfigSettings,
         DAGSettings,
         ExecutionSettings,
         OutputSettings,
-        Quietness,
         ResourceSettings,
+        SchedulingSettings,
     )
 
-    from diffpipe.rules.logger import handler_settings
+    from diffpipe.rules.plugins import scheduler
+    from diffpipe.rules.plugins.logger import handler_settings
 
-    output = OutputSettings(
-        quiet={Quietness.ALL},
-        enable_file_logging=False,
-        log_handler_settings=handler_settings(run.folder / "snakemake.log"),
-    )
+    output = OutputSettings(enable_file_logging=False, log_handler_settings=handler_settings(run))
     with SnakemakeApi(output) as api:
         workflow = api.workflow(
-            resource_settings=ResourceSettings(cores=cores),
+            resource_settings=ResourceSettings(**place.resources()),
             config_settings=ConfigSettings(config={"plan": str(run.plan)}),
             snakefile=SNAKEFILE,
             workdir=run.folder / "work",
         )
         dag = workflow.dag(DAGSettings(targets={"all"}))
-        dag.execute_workflow(execution_settings=ExecutionSettings(latency_wait=1))
+        dag.execute_workflow(
+            execution_settings=ExecutionSettings(latency_wait=place.latency_seconds),
+            scheduling_settings=SchedulingSettings(scheduler=scheduler.NAME),
+            scheduler_settings=scheduler.settings(),
+            **place.execution(),
+        )
 
 
 def _report(run: RunLayout, error: BaseException | None) -> None:
@@ -146,43 +124,48 @@ def _without_words(run: RunLayout, error: BaseException) -> DiffpipeError:
     if isinstance(error, DiffpipeError):
         error.hint = error.hint or f"see {run.logs}"
         return error
-    started = sorted(log.stem for log in run.logs.glob("*-*.log"))
-    lost = [task for task in started if not run.marker(task).exists()]
-    who = f"the worker of task {', '.join(lost)}" if lost else "Snakemake"
     return WorkerError(
-        f"{who} ended without a word: killed, or out of memory? ({str(error).strip()})",
-        hint=f"finished shards are kept, the same command goes on; logs are in {run.logs}",
+        f"Snakemake could not run the tasks ({str(error).strip()})",
+        hint=f"finished shards are kept, the same command goes on; see {run.snakemake_log}",
     )
 
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM acts like Ctrl-C while the engine runs."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    """Ctrl-C ends it with an InterruptedRunError."""
     try:
         yield
+    except KeyboardInterrupt as error:
+        hint = "finished shards are kept; the same command goes on from there"
+        raise InterruptedRunError("interrupted", hint=hint) from error
+
+
+@contextlib.contextmanager
+def _ended(place: Place, threads: list[_Background]) -> Iterator[list[_Background]]:
+    """Whatever happens, nothing that was started outlives the engine."""
+    failed = True
+    try:
+        yield threads
+        failed = False
     finally:
-        signal.signal(signal.SIGTERM, before)
+        heard = {each: signal.signal(each, signal.SIG_IGN) for each in _SIGNALS}
+        place.stop(at_once=failed)
+        while failed and _stop_children() | any(each.thread.is_alive() for each in threads):
+            threads[-1].thread.join(_TICK_SECONDS)
+        for number, handler in heard.items():
+            signal.signal(number, handler)
 
 
-def _stop_children(threads: list[_Background]) -> None:
-    """End every process that this one started, until no thread starts another."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _stop_children() -> bool:
+    """End every process that this one started; whether there were any."""
     import psutil
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    try:
-        while True:
-            for child in psutil.Process(os.getpid()).children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child.terminate()
-            if not any(each.thread.is_alive() for each in threads):
-                return
-            for each in threads:
-                each.thread.join(_TICK_SECONDS)
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    children = psutil.Process(os.getpid()).children(recursive=True)
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.terminate()
+    psutil.wait_procs(children, timeout=_TICK_SECONDS)
+    return bool(children)

@@ -13,7 +13,8 @@ from diffpipe.cache.store import Store
 from diffpipe.pipelines.core import library
 from diffpipe.pipelines.core.assemble import assemble
 from diffpipe.pipelines.core.plan import Plan, Request, make_plan
-from diffpipe.rules import engine, runs
+from diffpipe.rules import runs
+from diffpipe.rules.place import describe
 
 PLAN_VARIABLE = "DIFFPIPE_PLAN"
 _HELD = ExitStack()  # the store, while this process lives
@@ -41,11 +42,11 @@ def _make(config: MutableMapping[str, Any]) -> Path:
         direction=config.get("direction", "backward"),
         of=config.get("of"),
         wrt=wrt.split(",") if isinstance(wrt, str) else wrt,
-        cores=os.cpu_count() or 1,
+        jobs=4 * (os.cpu_count() or 1),
     )
     _HELD.enter_context(lock.hold(store))
     plan = make_plan(store, assemble(library.find(config.get("pipeline"))), request)
     run = runs.start_run(store, plan)
     if plan.to_create:
-        engine.describe(run)
+        describe(run)
     return run.plan

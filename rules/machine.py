@@ -23,7 +23,7 @@ _XLA_FLAG = "--xla_cpu_multi_thread_eigen=false"
 _BROKEN = re.compile(r"Error reading persistent compilation cache entry for '([^']+)'")
 
 
-def prepare(device: str, compiled: Path) -> None:
+def prepare(device: str) -> None:
     """Set the environment of this process for stages on `device` ("cpu", "gpu")."""
     os.environ.update(_ONE_THREAD)
     os.environ["JAX_PLATFORMS"] = {"gpu": "cuda"}.get(device, device)
@@ -31,18 +31,24 @@ def prepare(device: str, compiled: Path) -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if _XLA_FLAG not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {_XLA_FLAG}".strip()
-    folder = compiled / cpu_and_versions(device)
+    folder = _compiled() / cpu_and_versions(device)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     _mend_compiled(folder)
 
 
+def _compiled() -> Path:
+    """Where compiled functions are kept: the user's own, never a store that a stranger wrote."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "diffpipe" / "compiled"
+
+
 def cpu_and_versions(device: str) -> str:
     """A digest of what compiled functions depend on beside their code."""
     return keys.digest(
         {
-            "versions": Environment(device).versions("jax"),
+            "versions": Environment().versions("jax"),
             "cpu": cpu_flags(),
             "xla": os.environ.get("XLA_FLAGS", ""),
             "threads": _ONE_THREAD["NPROC"],

@@ -1,21 +1,26 @@
 """Runs: the folder of each, what its workers noted, and how it ended."""
 
+import contextlib
 import json
 import os
+import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from diffpipe.cache import documents
 from diffpipe.cache.errors import DiffpipeError, from_json
 from diffpipe.cache.layout import RunLayout, unique
 from diffpipe.cache.store import Store, writing
 from diffpipe.pipelines.core.plan import Plan
 
+_SHARE = 20  # reading takes at most a twentieth of the time
 Done = Counter[tuple[str, str]]  # (stage, kind of step) -> slots computed
 
 
@@ -26,35 +31,81 @@ def start_run(store: Store, plan: Plan) -> RunLayout:
         for folder in (run.records, run.done, run.logs):
             folder.mkdir(parents=True)
         plan.write(run.plan)
+        run.started.write_text(json.dumps(_here()))
     return run
 
 
-def end_run(run: RunLayout, state: str, seconds: float, error: DiffpipeError | None) -> None:
-    """Note how a run ended; a run without this note was killed."""
-    note = {"state": state, "seconds": seconds, "pid": os.getpid()}
-    if error is not None:
-        note["error"] = error.to_json()
-    try:
-        run.outcome.write_text(json.dumps(note))
-    except OSError:  # the disk may be what ended it
-        return
+def _here() -> dict[str, Any]:
+    """Which process began a run, where, and by which command."""
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "at": time.time(),
+        "command": sys.argv,
+        "job": os.environ.get("SLURM_JOB_ID"),
+    }
 
 
-def outcome(run: RunLayout) -> dict[str, Any]:
-    """How a run ended: done, failed, interrupted, or killed (it did not say)."""
+def started(run: RunLayout) -> dict[str, Any]:
+    """Who began a run, where and when; empty where that is not known."""
+    return _read(run.started)
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(run.outcome.read_text()))
-    except (OSError, ValueError):
-        return {"state": "done" if _all_marked(run) else "killed"}
+        return documents.read(path)
+    except OSError:
+        return {}
+
+
+def note_jobs(run: RunLayout, *, left: bool) -> None:
+    """Note whether jobs of a run may be left in a batch system."""
+    run.jobs.touch() if left else run.jobs.unlink(missing_ok=True)
+
+
+def with_jobs(store: Store) -> list[RunLayout]:
+    """The runs of which jobs may be left."""
+    return [run for run in all_runs(store) if run.jobs.exists()]
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a run ended; a run without this note was killed."""
+
+    state: Literal["done", "failed", "interrupted", "killed"]
+    seconds: float | None = None
+    error: dict[str, Any] | None = None
+
+    @property
+    def message(self) -> str:
+        return str((self.error or {}).get("message", ""))
+
+
+def end_run(run: RunLayout, outcome: "Outcome") -> None:
+    """Note how a run ended."""
+    with contextlib.suppress(OSError):  # the disk may be what ended it
+        run.outcome.write_bytes(msgspec.json.encode(outcome))
+
+
+def outcome(run: RunLayout) -> Outcome:
+    """How a run ended, or that it was killed since it did not say."""
+    try:
+        return msgspec.convert(documents.read(run.outcome), Outcome)
+    except (OSError, msgspec.MsgspecError):
+        return Outcome("done" if _all_marked(run) else "killed")
+
+
+def plan(run: RunLayout) -> Plan | None:
+    """The frozen plan of a run; None where it cannot be read."""
+    try:
+        return Plan.read(run.plan)
+    except (OSError, RecursionError, msgspec.MsgspecError):
+        return None
 
 
 def _all_marked(run: RunLayout) -> bool:
     """Whether every task has its marker: plain Snakemake leaves no other word."""
-    try:
-        tasks = Plan.read(run.plan).tasks
-    except (OSError, msgspec.MsgspecError):
-        return False
-    return all(run.marker(task.id).exists() for task in tasks)
+    frozen = plan(run)
+    return frozen is not None and all(run.marker(task.id).exists() for task in frozen.tasks)
 
 
 def all_runs(store: Store) -> list[RunLayout]:
@@ -73,25 +124,39 @@ def errors(run: RunLayout) -> list[DiffpipeError]:
 
 @dataclass
 class Records:
-    """Follows the records of a run's workers as they grow."""
+    """Follows a run as its files grow: slots computed, and tasks that run or have ended."""
 
     run: RunLayout
     done: Done = field(default_factory=Counter)
     seconds: Counter[tuple[str, str]] = field(default_factory=Counter)
+    tasks: dict[str, str] = field(default_factory=dict)  # task -> its last event
     _offsets: dict[Path, int] = field(default_factory=dict)
+    _rest_until: float = 0.0
 
-    def update(self) -> None:
-        """Read what has been added since the last call."""
+    def update(self, *, now: bool = False) -> None:
+        """Read what has been added; with thousands of files less often, unless `now`."""
+        start = time.monotonic()
+        if start < self._rest_until and not now:
+            return
+        for event in self._new_lines(self.run.events):
+            self.tasks[event["task"]] = event["event"]
         for path in self.run.records.glob("*.jsonl"):
             for line in self._new_lines(path):
                 place = (line["stage"], line["kind"])
                 self.done[place] += 1
                 self.seconds[place] += line["seconds"]
+        self._rest_until = start + _SHARE * (time.monotonic() - start)
 
     def _new_lines(self, path: Path) -> Iterator[dict[str, Any]]:
+        offset = self._offsets.get(path, 0)
+        try:
+            if path.stat().st_size == offset:
+                return
+        except FileNotFoundError:
+            return
         with path.open("rb") as file:
-            file.seek(self._offsets.get(path, 0))
+            file.seek(offset)
             data = file.read()
         whole = data[: data.rfind(b"\n") + 1]
-        self._offsets[path] = self._offsets.get(path, 0) + len(whole)
-        return (json.loads(line) for line in whole.splitlines())
+        self._offsets[path] = offset + len(whole)
+        yield from (json.loads(line) for line in whole.splitlines())

@@ -22,10 +22,9 @@ Arrays = dict[str, np.ndarray]
 
 def compute_task(plan: Plan, name: str, record: Path, *, still_wanted: Callable[[], bool]) -> None:
     """Compute every slot of a task that is not complete; raises what the stages raise."""
-    task = next(task for task in plan.tasks if task.id == name)
     with record.open("a") as lines:
-        sweep = Sweep(plan, Store.open(Path(plan.store), create=False), lines, still_wanted)
-        sweep.run(task)
+        store = Store.open(Path(plan.store), create=False)
+        Sweep(plan, store, lines, still_wanted).run(plan.task(name))
 
 
 @dataclass
@@ -36,13 +35,17 @@ class Sweep:
     store: Store
     record: IO[str]
     still_wanted: Callable[[], bool]
+    _steps: dict[str, Step] = field(default_factory=dict)
     _artefacts: dict[str, Artefact] = field(default_factory=dict)
     _shard_arrays: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     _once_arrays: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._steps.update({step.id: step for step in self.plan.steps})
+
     def run(self, task: Task) -> None:
         """Shard by shard through all steps of the task."""
-        steps = {step.id: step for step in self.plan.steps}
+        self._once_arrays.clear()
         slots = {work.step: masks.from_ranges(work.slots) for work in task.work}
         union = 0
         for mask in slots.values():
@@ -51,7 +54,7 @@ class Sweep:
             self._shard_arrays.clear()
             for step_id, mask in slots.items():
                 if mask >> shard & 1:
-                    self._slot(steps[step_id], shard)
+                    self._slot(self._steps[step_id], shard)
 
     def has(self, source: Source) -> bool:
         return source.array in self._artefact(source.key).specs

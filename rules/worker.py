@@ -1,73 +1,127 @@
-"""The worker: one process that computes one task of a frozen plan, and says what it did.
+"""The worker: a process that computes tasks of a frozen plan, and says what it did.
 
-    python -m diffpipe.rules.worker <plan.json> <task>       compute a task
-    python -m diffpipe.rules.worker <plan.json> describe     evaluate shapes, create artefacts
+    python -m diffpipe.rules.worker <plan.json> <task>
+    python -m diffpipe.rules.worker <plan.json> serve <name> <platform>
 
-A slot that is complete is never computed again; one that is damaged is moved aside and the plan
-has to be made anew. Each finished slot is a line in the task's record, each failure one JSON file.
+The first computes one task. The second stays warm (JAX imported, compiled functions kept) and
+computes the tasks named on its standard input, with an answer for each. A slot that is complete is
+never computed again; one that is damaged is moved aside and the plan has to be made anew. Each
+finished slot is a line in the worker's record, each failure one JSON file. The task `describe`
+evaluates shapes and creates artefacts.
 """
 
 import contextlib
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO, final
 
 from diffpipe.cache.errors import DiffpipeError, WorkerError
-from diffpipe.cache.layout import Layout, RunLayout
+from diffpipe.cache.layout import RunLayout
+from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Plan
 from diffpipe.rules.machine import prepare
 
-DESCRIBE = "describe"
+DESCRIBE, SERVE = "describe", "serve"
+DONE, FAILED = "done", "failed"
 
 
 def main(arguments: list[str]) -> int:
-    """Run one task; 0 when it is done, 1 when it failed (the reason is in the run's folder)."""
-    plan_path, task = Path(arguments[0]), arguments[1]
-    run = RunLayout(plan_path.parent)
-    try:
-        plan = Plan.read(plan_path)
-        prepare(plan.platform, Layout(Path(plan.store)).compiled)
-        _work(plan, run, task)
-    except DiffpipeError as error:
-        return _fail(run, task, error)
-    except Exception as error:
-        traceback.print_exc()
-        text = f"{type(error).__name__}: {error}"
-        return _fail(run, task, WorkerError(f"task {task}: {text}", hint=f"see {run.log(task)}"))
-    return 0
+    """Compute one task (0 when it is done, 1 when it failed), or serve until the input ends."""
+    run = RunLayout(Path(arguments[0]).parent)
+    if arguments[1] == SERVE:
+        return _serve(run, *arguments[2:])
+    task = arguments[1]
+    _log_to(run.log(task))
+    plan = Plan.read(run.plan)
+    prepare("cpu" if task == DESCRIBE else plan.task(task).platform)
+    with run.record(task).open("a") as record:
+        return 0 if Worker(plan, run, record).attempt(task) else 1
 
 
-def _work(plan: Plan, run: RunLayout, task: str) -> None:
-    """Import what computes only now, when the environment is set."""
-    if task == DESCRIBE:
-        from diffpipe.cache.store import Store
+def _serve(run: RunLayout, name: str, platform: str) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    _log_to(run.log(name))
+    prepare(platform)
+    with answers, run.record(name).open("a") as record:
+        worker = Worker(Plan.read(run.plan), run, record)
+        worker.preload()
+        for line in sys.stdin:
+            answers.write(f"{DONE if worker.attempt(line.strip()) else FAILED}\n")
+    sys.stdout.flush()
+    os._exit(0)  # what is held is stored; JAX would take a while to tidy up
+
+
+@final
+class Worker:
+    """Computes tasks of one plan; what they share stays: code, compiled functions, manifests."""
+
+    def __init__(self, plan: Plan, run: RunLayout, record: IO[str]) -> None:
+        from diffpipe.rules.sweep import Sweep  # imports what computes: the environment is set now
+
+        self._plan, self._run = plan, run
+        self._tasks = {task.id: task for task in plan.tasks}
+        self._store = Store.open(Path(plan.store), create=False)
+        self._sweep = Sweep(plan, self._store, record, _parent_lives())
+
+    def preload(self) -> None:
+        """Import the frameworks before there is anything to do."""
+        from diffpipe.pipelines.frameworks.registry import framework
+
+        for name in {step.framework for step in self._plan.steps}:
+            framework(name)
+
+    def attempt(self, task: str) -> bool:
+        """Compute a task; where it fails the reason is in the run's folder."""
+        try:
+            self._compute(task)
+        except DiffpipeError as error:
+            report(self._run, task, error)
+            return False
+        except Exception as error:
+            traceback.print_exc()
+            text = f"task {task}: {type(error).__name__}: {error}"
+            report(self._run, task, WorkerError(text, hint=f"see {self._run.logs}"))
+            return False
+        return True
+
+    def _compute(self, task: str) -> None:
+        if task != DESCRIBE:
+            self._sweep.run(self._tasks[task])
+            return
         from diffpipe.pipelines.core.describe import Description
 
-        description = Description(plan, Store.open(Path(plan.store)))
+        description = Description(self._plan, self._store)
         description.run()
         description.create()
-    else:
-        from diffpipe.rules.sweep import compute_task
 
-        compute_task(plan, task, run.record(task), still_wanted=_parent_lives())
+
+def report(run: RunLayout, task: str, error: DiffpipeError) -> None:
+    """Leave word of why a task failed."""
+    path = run.error(task)
+    with contextlib.suppress(OSError):  # a full disk has no room for words
+        path.with_suffix(".partial").write_text(json.dumps(error.to_json()))
+        path.with_suffix(".partial").rename(path)
+        print(error.message, file=sys.stderr)
+
+
+def _log_to(path: Path) -> None:
+    """Send all that this process prints from now on, libraries included, to a file."""
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)
 
 
 def _parent_lives() -> Callable[[], bool]:
     """Whether the process that started this one is still there."""
     parent = os.getppid()
     return lambda: os.getppid() == parent
-
-
-def _fail(run: RunLayout, task: str, error: DiffpipeError) -> int:
-    path = run.error(task)
-    with contextlib.suppress(OSError):  # a full disk has no room for words
-        path.with_suffix(".partial").write_text(json.dumps(error.to_json()))
-        path.with_suffix(".partial").rename(path)
-        print(error.message, file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":

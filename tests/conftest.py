@@ -2,11 +2,13 @@
 
 # ruff: noqa: E402 (a worker's environment has to be there before jax is imported)
 
+import os
 from pathlib import Path
 
 from diffpipe.rules import machine
 
-machine.prepare("cpu", Path("not kept"))
+os.environ["XDG_CACHE_HOME"] = str(Path(__file__).parent.parent / ".pytest_cache" / "xdg")
+machine.prepare("cpu")
 
 import jax
 import pytest

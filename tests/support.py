@@ -91,6 +91,18 @@ def bits(store: Store, plan: Plan) -> dict[str, bytes]:
     return found
 
 
+def executions(store):
+    """(step, slot) of everything that was ever computed in a store."""
+    found = []
+    for run in runs.all_runs(store):
+        for path in run.records.glob("*.jsonl"):
+            for line in path.read_text().splitlines(keepends=True):
+                if line.endswith("\n"):
+                    record = json.loads(line)
+                    found.append((record["step"], record["slot"]))
+    return found
+
+
 def composed(made: Pipeline) -> Callable[[Mapping[str, Any]], Any]:
     """The objective as one function of all parameters, over all events at once, without shards."""
 

@@ -15,7 +15,7 @@ from diffpipe.pipelines.core.identity import Identity
 from diffpipe.pipelines.core.model import Checkpoint, Function
 
 
-def primals(made, platform="cpu"):
+def primals(made, platform=None):
     return dict(Identity(made, Environment(platform)).primals)
 
 
@@ -127,9 +127,10 @@ def test_stages_of_the_library_see_their_own_helpers():
 def test_a_resume_on_another_type_of_cpu_is_noticed(store, monkeypatch):
     made = pipeline("curve")
     plan, _ = sweep(store, made)
-    assert not make_plan(store, made, Request("backward")).foreign
+    assert not make_plan(store, made, Request("backward")).remarks
     monkeypatch.setattr("diffpipe.pipelines.core.demand.cpu_type", lambda: "another")
-    assert make_plan(store, made, Request("backward")).foreign
+    (remark,) = make_plan(store, made, Request("backward")).remarks
+    assert "another type of CPU" in remark
     assert plan.tasks
 
 

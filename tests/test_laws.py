@@ -73,7 +73,7 @@ def test_law_2_bits_do_not_depend_on_batches_or_order(swept, tmp_path, name):
     seen = [bits(*swept(name))]
     for cores, order in ((2, slice(None, None, 1)), (5, slice(None, None, -1))):
         store = Store.open(tmp_path / str(cores))
-        plan, _ = sweep(store, pipeline(name), Request("backward", cores=cores), order)
+        plan, _ = sweep(store, pipeline(name), Request("backward", jobs=cores), order)
         seen.append(bits(store, plan))
     assert seen[0] == seen[1] == seen[2]
 

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 import support
-from support import bits, diffpipe, document, pipeline, sweep
+from support import bits, diffpipe, document, executions, pipeline, sweep
 
 from diffpipe.cache.errors import DamagedError
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Request, make_plan
-from diffpipe.rules import runs
 
 KILLS = 20
 JOINS = str(support.CASES / "joins" / "pipeline.yaml")
@@ -28,7 +27,7 @@ WORKER = """
 import sys
 from pathlib import Path
 import diffpipe.rules.machine as machine
-machine.prepare("cpu", Path(sys.argv[1]) / "compiled")
+machine.prepare("cpu")
 sys.path.insert(0, sys.argv[2])
 import support
 from diffpipe.cache.store import Store
@@ -43,18 +42,6 @@ def start_worker(store, name, shard):
     return subprocess.Popen(
         [*command, str(shard)], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-
-
-def executions(store):
-    """(step, slot) of everything that was ever computed in a store."""
-    found = []
-    for run in runs.all_runs(store):
-        for path in run.records.glob("*.jsonl"):
-            for line in path.read_text().splitlines(keepends=True):
-                if line.endswith("\n"):
-                    record = support.json.loads(line)
-                    found.append((record["step"], record["slot"]))
-    return found
 
 
 def progress(store):
@@ -177,31 +164,6 @@ def test_damaged_results_are_computed_again_by_the_same_command(tmp_path):
     assert document(second)["gradient"] == document(first)["gradient"]
     assert document(second)["objective"] == document(first)["objective"]
     assert "damaged" in second.stderr
-
-
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_the_run_and_its_workers_and_says_how_to_go_on(tmp_path, by):
-    command = [sys.executable, "-m", "diffpipe.cli.app", "run", "backward", CURVE, "--json"]
-    run = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"DIFFPIPE_STORE": str(tmp_path)},
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("runs/*/logs/00-*.log")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    run.send_signal(by)
-    out, err = run.communicate(timeout=60)
-    assert run.returncode == 130, err
-    assert support.json.loads(out)["error"]["kind"] == "interrupted"
-    assert "same command" in err
-    time.sleep(0.3)
-    left = subprocess.run(["pgrep", "-g", str(run.pid)], capture_output=True, text=True)
-    assert left.stdout == ""
-    assert diffpipe("run", "backward", CURVE, "--json", store=tmp_path).returncode == 0
 
 
 def test_kill_9_of_the_whole_run_is_taken_up_by_the_same_command(tmp_path):

@@ -1,8 +1,10 @@
 """The store: what zarr does by itself that would lose or invent results, and what is refused."""
 
 import json
+import os
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -203,3 +205,73 @@ def test_a_run_that_waits_takes_the_store_when_the_first_one_ends(store):
         order.append("second")
     thread.join()
     assert order == ["waits for pid", "first", "second"]
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """What the disk is told, in order: ("sync", inode) and ("rename", new path)."""
+    told, fsync = [], os.fsync
+
+    def recording(name):
+        rename = getattr(os, name)
+        return lambda old, new: (told.append(("rename", Path(new))), rename(old, new))
+
+    def sync(descriptor):
+        told.append(("sync", os.fstat(descriptor).st_ino))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(os, name, recording(name))
+    return told
+
+
+def sync_of(path):
+    return ("sync", path.stat().st_ino)
+
+
+def test_a_durable_store_syncs_a_chunk_before_its_rename_and_its_folder_after(tmp_path, disk):
+    store = Store.open(tmp_path / "store", durable=True)
+    artefact = make(store, x=ArraySpec.per_event(10, 4, (), "float64"))
+    for each in (artefact, store.get("key")):
+        disk.clear()
+        each.write(1, {"x": np.ones(4)})
+        chunk = artefact.folder / "x" / "c.1"
+        assert disk == [sync_of(chunk), ("rename", chunk), sync_of(chunk.parent)]
+
+
+def test_a_durable_store_syncs_all_of_an_artefact_before_it_is_seen(tmp_path, disk):
+    store = Store.open(tmp_path / "store", durable=True)
+    whole = store.layout.format_file
+    assert disk[:3] == [sync_of(whole), ("rename", whole), sync_of(store.root)]
+    disk.clear()
+    folder = make(store, x=ArraySpec.per_event(10, 4, (), "float64")).folder
+    seen = disk.index(("rename", folder))
+    inside = [folder / "x" / "zarr.json", folder / "x", folder / "zarr.json", folder]
+    order = [disk.index(sync_of(path)) for path in inside]
+    assert max(order) < seen
+    assert order[0] < order[1] < order[3] > order[2]  # a folder after what is in it
+    assert sync_of(store.layout.objects) in disk[seen:]
+
+
+def test_a_durable_store_syncs_the_folder_that_something_left(tmp_path, disk):
+    store = Store.open(tmp_path / "store", durable=True)
+    artefact = make(store, x=ArraySpec.per_event(10, 4, (), "float64"))
+    artefact.write(1, {"x": np.ones(4)})
+    disk.clear()
+    store.set_aside_slot(artefact, 1, "a test")
+    store.remove("key")
+    what = [each for each, _ in disk]
+    assert what == ["rename", "sync", "sync", "rename", "sync", "sync"]
+    assert disk[5] == sync_of(store.layout.objects)
+
+
+def test_a_store_waits_for_no_disk_by_default_and_its_bytes_are_the_same(tmp_path, disk):
+    written = {}
+    for durable in (False, True):
+        store = Store.open(tmp_path / str(durable), durable=durable)
+        make(store, x=ArraySpec.per_event(10, 4, (), "float64")).write(1, {"x": np.ones(4)})
+        assert ("sync" in {each for each, _ in disk}) == durable
+        files = (path for path in store.root.rglob("*") if path.is_file())
+        written[durable] = {path.relative_to(store.root): path.read_bytes() for path in files}
+    assert written[False] == written[True]

@@ -11,8 +11,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from diffpipe.cache.errors import PipelineError, UsageError, did_you_mean
-from diffpipe.pipelines.core import functions, library, schema
+from diffpipe.pipelines.core import functions, library, resources, schema
 from diffpipe.pipelines.core.graph import in_order
 from diffpipe.pipelines.core.joins import with_samples
 from diffpipe.pipelines.core.model import (
@@ -30,6 +32,7 @@ from diffpipe.pipelines.core.model import (
     Value,
 )
 from diffpipe.pipelines.core.parameters import as_value, with_values
+from diffpipe.pipelines.core.resources import Resources
 from diffpipe.pipelines.core.schema import PipelineFile, StageEntry
 from diffpipe.pipelines.core.units import check_unit
 from diffpipe.pipelines.physics import registry
@@ -69,17 +72,22 @@ class _Scope:
 
 
 def assemble(
-    path: Path, *, set_values: Mapping[str, Value] | None = None, events: int | None = None
+    path: Path,
+    *,
+    set_values: Mapping[str, Value] | None = None,
+    events: int | None = None,
+    gpus: int | None = None,
 ) -> Pipeline:
     """The pipeline of a file, with values from the command line; raises PipelineError, UsageError.
 
-    events: another number of events for every sample; shards keep their size.
+    events: another number of events for every sample; shards keep their size. gpus: another
+    number of GPUs for every stage over events.
     """
     file = schema.read(path)
     gathered = _Unfolding()
     _unfold(_Scope(file, "", {}, {}, (path.resolve(),)), gathered)
     parameters = with_values(gathered.parameters, set_values or {})
-    stages = in_order(file, _recounted(gathered.stages, events))
+    stages = in_order(file, _with_gpus(_recounted(gathered.stages, events), gpus))
     objective = _objective(file, stages)
     stages = with_samples(file, stages)
     _check_name(file, ("pipeline",), file.name)
@@ -178,8 +186,15 @@ def _stage(scope: _Scope, name: str, entry: StageEntry) -> Stage:
         options=entry.options,
         checkpoint=Checkpoint(entry.checkpoint),
         framework=entry.framework,
-        resources=entry.resources,
+        resources=_resources(scope, place, entry),
     )
+
+
+def _resources(scope: _Scope, place: tuple[str, ...], entry: StageEntry) -> Resources:
+    try:
+        return resources.parse(entry.resources)
+    except ValueError as error:
+        raise scope.file.fail((*place, "resources"), str(error)) from error
 
 
 def _inner(scope: _Scope, name: str, entry: StageEntry) -> _Scope:
@@ -285,6 +300,17 @@ def _recounted(stages: dict[str, Stage], events: int | None) -> dict[str, Stage]
         raise UsageError(f"--events {events}: at least one event is needed")
     return {
         name: replace(stage, sample=replace(stage.sample, count=events)) if stage.sample else stage
+        for name, stage in stages.items()
+    }
+
+
+def _with_gpus(stages: dict[str, Stage], gpus: int | None) -> dict[str, Stage]:
+    if gpus is None:
+        return stages
+    return {
+        name: replace(stage, resources=structs.replace(stage.resources, gpus=gpus))
+        if stage.over is Over.EVENTS and not stage.source
+        else stage
         for name, stage in stages.items()
     }
 

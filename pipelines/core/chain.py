@@ -94,6 +94,8 @@ class Chain:
             call=self._call(stage),
             inputs=self._inputs(stage),
             residuals=self.identity.residuals(stage),
+            platform=self.identity.environment.platform(stage.resources.gpus),
+            resources=stage.resources,
         )
 
     def _add_reduction(self, summed: Step) -> Step:
@@ -146,6 +148,8 @@ class Chain:
             cotangents=cotangents,
             active_inputs=[name for name in stage.inputs if cotangent_array(name) in arrays],
             active_parameters=[n for n in stage.parameters if gradient_array(n) in arrays],
+            platform=primal.platform,
+            resources=primal.resources,
         )
         self.steps[step.id] = step
         self._note_gradients(stage, step, wrt)

@@ -27,7 +27,7 @@ class Presence:
         """Look into the store; `forget` takes everything for missing."""
         made, kept, absent, foreign, here = {}, {}, set(), False, cpu_type()
         for step in steps:
-            artefacts = [store.get(step.key), store.get(step.residuals) if step.residuals else None]
+            artefacts = [_artefact(store, key, step) for key in (step.key, step.residuals)]
             made[step.id], kept[step.id] = (0 if forget else _slots(each) for each in artefacts)
             if artefacts[0] is None or (step.residuals and artefacts[1] is None):
                 absent.add(step.id)
@@ -63,6 +63,15 @@ def _is_saved(source: Source, steps: Mapping[str, Step]) -> bool:
 
 def _read_slots(source: Source, slots: int, steps: Mapping[str, Step]) -> int:
     return slots if source.slot else masks.full(steps[source.step].slots)
+
+
+def _artefact(store: Store, key: str | None, step: Step) -> Artefact | None:
+    """A step's artefact; one that is cut otherwise than its key says is not believed."""
+    found = store.get(key) if key else None
+    if found is not None and found.slots != step.slots:
+        store.set_aside(found.folder, f"{found.slots} slots, where the plan has {step.slots}")
+        return None
+    return found
 
 
 def _slots(artefact: Artefact | None) -> int:

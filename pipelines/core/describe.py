@@ -54,7 +54,7 @@ class Description:
             "slots": step.slots,
             "ingredients": step.ingredients,
             "parents": sorted({source.key for source in step.reads()}),
-            "platform": self.plan.platform,
+            "platform": step.platform,
             "cpu": cpu_type(),
         }
         self.store.create(step.key, manifest, self.specs[step.key])

@@ -18,19 +18,25 @@ _DISTRIBUTION = re.compile(r"(.+?)-([^-]+)\.dist-info")
 
 @dataclass(frozen=True)
 class Environment:
-    """The platform ("cpu", "gpu") on which stages run; `versions` per framework."""
+    """Where stages run, and what versions compute.
 
-    platform: str
+    forced: the platform of every stage ("cpu", "gpu"), where JAX_PLATFORMS names one.
+    gpu: whether a stage that asks for a GPU can use one: JAX has a plugin for it.
+    """
+
+    forced: str | None = None
+    gpu: bool = False
 
     @classmethod
     def current(cls) -> "Environment":
-        """The platform that JAX_PLATFORMS names; else gpu where JAX would find one; else cpu."""
+        """What this process's variables and installed packages say."""
         named = os.environ.get("JAX_PLATFORMS", "").split(",")[0].strip().lower()
-        if named:
-            return cls("gpu" if named in ("cuda", "rocm", "gpu") else named)
-        has_plugin = any(name.startswith(("jax_cuda", "jax_rocm")) for name in _installed())
-        has_device = Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
-        return cls("gpu" if has_plugin and has_device else "cpu")
+        forced = "gpu" if named in ("cuda", "rocm", "gpu") else named or None
+        return cls(forced, any(name.startswith(("jax_cuda", "jax_rocm")) for name in _installed()))
+
+    def platform(self, gpus: int) -> str:
+        """Where a stage that asks for so many GPUs is computed; it stands in the stage's key."""
+        return self.forced or ("gpu" if gpus and self.gpu else "cpu")
 
     def versions(self, framework: str) -> dict[str, str]:
         installed = _installed()

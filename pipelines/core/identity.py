@@ -77,7 +77,7 @@ class Identity:
             "residuals": stage.checkpoint is Checkpoint.RESIDUALS,
             "framework": stage.framework,
             "versions": self.environment.versions(stage.framework),
-            "platform": self.environment.platform,
+            "platform": self.environment.platform(stage.resources.gpus),
             "dtype": DTYPE,
         }
 

@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from diffpipe.pipelines.core.resources import Resources
+
 Value = float | tuple[Any, ...]  # a number, or nested tuples of numbers
 
 
@@ -132,7 +134,7 @@ class Stage:
     options: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: Checkpoint = Checkpoint.RECOMPUTE
     framework: str = "jax"
-    resources: Mapping[str, Any] = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
     sample: Sample | None = None
     source: bool = False
 

@@ -5,11 +5,14 @@ jobs read it and see the same. A slot is computed if it is missing and either as
 something that is computed.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from msgspec import structs
 
+from diffpipe.cache import files
 from diffpipe.cache.errors import UsageError, did_you_mean
 from diffpipe.cache.memo import Memo
 from diffpipe.cache.store import Artefact, Store
@@ -26,14 +29,19 @@ from diffpipe.pipelines.core.tasks import Task, make_tasks
 Direction = Literal["forward", "backward"]
 
 
+_MOST_BYTES = 1 << 30  # a million shards in 5000 tasks are some MB
+
+
 class Request(msgspec.Struct, frozen=True):
     """What a user asks of a pipeline."""
 
     direction: Direction
     of: str | None = None  # stage.output; None: the pipeline's objective
     wrt: list[str] | None = None  # parameters; None: all
-    cores: int = 1
+    jobs: int = 1  # how many tasks the shards of a segment are cut into, at most
     force: bool = False
+    mem_mb: int | None = None  # of each task; None: as its stages ask
+    runtime_min: int | None = None
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -43,7 +51,6 @@ class Plan(msgspec.Struct, frozen=True):
     path: str
     store: str
     direction: Direction
-    platform: str
     objective: Source | None
     objective_name: str | None
     wrt: list[str]
@@ -54,10 +61,19 @@ class Plan(msgspec.Struct, frozen=True):
     to_create: list[str]  # steps whose artefact does not exist yet
     gradients: dict[str, list[Source]]
     force: bool
-    foreign: bool  # it reuses what another type of CPU computed
+    remarks: list[str]  # what a user should know before it runs
 
     def step(self, step_id: str) -> Step:
         return next(step for step in self.steps if step.id == step_id)
+
+    def task(self, task_id: str) -> Task:
+        return next(task for task in self.tasks if task.id == task_id)
+
+    @property
+    def last_tasks(self) -> list[str]:
+        """The tasks that no other waits for."""
+        awaited = {each for task in self.tasks for each in task.after}
+        return [task.id for task in self.tasks if task.id not in awaited]
 
     @property
     def missing(self) -> dict[str, int]:
@@ -73,7 +89,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, path: Path) -> "Plan":
-        return msgspec.json.decode(path.read_bytes(), type=cls)
+        return msgspec.json.decode(files.read(path, _MOST_BYTES), type=cls)
 
 
 def make_plan(store: Store, pipeline: Pipeline, request: Request) -> Plan:
@@ -98,18 +114,17 @@ def make_plan(store: Store, pipeline: Pipeline, request: Request) -> Plan:
         path=str(pipeline.path),
         store=str(store.root),
         direction=request.direction,
-        platform=environment.platform,
         objective=chain.source(objective) if objective else None,
         objective_name=str(objective) if objective else None,
         wrt=wrt,
         parameter_values={name: each.value for name, each in pipeline.parameters.items()},
         steps=steps,
         slots_present={name: mask.bit_count() for name, mask in presence.made.items()},
-        tasks=make_tasks(steps, missing, request.cores),
+        tasks=[_limited(task, request) for task in make_tasks(steps, missing, request.jobs)],
         to_create=[step.id for step in steps if missing[step.id] and step.id in presence.absent],
         gradients=chain.gradients,
         force=request.force,
-        foreign=presence.foreign,
+        remarks=[*_remarks(steps, missing, environment, presence.foreign)],
     )
 
 
@@ -154,6 +169,27 @@ def _chooser(store: Store) -> ChoosePullback:
         return sorted(complete[key]), key
 
     return choose
+
+
+def _remarks(
+    steps: list[Step], missing: dict[str, int], environment: Environment, foreign: bool
+) -> Iterator[str]:
+    """What is out of the ordinary: other CPUs, and which stages that ask for GPUs get them."""
+    if foreign:
+        yield "part of this was computed on another type of CPU: bits may differ"
+    asking = {step.stage: step for step in steps if step.resources.gpus and missing[step.id]}
+    for stage, step in asking.items():
+        why = "JAX_PLATFORMS says so" if environment.forced else "JAX is installed without CUDA"
+        said = "runs on the GPU" if step.platform == "gpu" else f"runs on the CPU: {why}"
+        yield f"stage {stage} asks for a GPU and {said}"
+
+
+def _limited(task: Task, request: Request) -> Task:
+    """The task with the memory and the time that the request gives each."""
+    mem_mb = request.mem_mb or task.resources.mem_mb
+    runtime_min = request.runtime_min or task.resources.runtime_min
+    resources = structs.replace(task.resources, mem_mb=mem_mb, runtime_min=runtime_min)
+    return structs.replace(task, resources=resources)
 
 
 def _active(pullback: Artefact) -> set[str]:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from diffpipe.pipelines.core.resources import Resources
+
 Kind = Literal["primal", "pullback", "reduction"]
 
 
@@ -80,6 +82,8 @@ class Step(msgspec.Struct, frozen=True):
     active_inputs: list[str] = []
     active_parameters: list[str] = []
     of: Source | None = None
+    platform: str = "cpu"
+    resources: Resources = Resources()
 
     def reads(self) -> Iterator[Source]:
         """Everything that must be there before a slot of this step can be computed."""

@@ -1,19 +1,22 @@
-"""Tasks: the work of one process each.
+"""Tasks: the work of one job each.
 
-Steps of one class (once or events of one sample, one framework) that can run without waiting for
-another class make one task, or for events one task per batch of shards. The grouping changes
-nothing that is stored.
+Steps of one class (once or events of one sample, one framework, one platform) that can run without
+waiting for another class make one task, or for events one task per batch of shards. The grouping
+changes nothing that is stored.
 """
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from diffpipe.cache import masks
-from diffpipe.pipelines.core.steps import Step
+from diffpipe.pipelines.core.resources import Resources, together
+from diffpipe.pipelines.core.steps import Source, Step
 
-Class = tuple[str, str, int]
+Class = tuple[str, str, str, int, int]
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -24,59 +27,90 @@ class Work(msgspec.Struct, frozen=True):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What one process does, in order, and which tasks it waits for."""
+    """What one job does, in order, which tasks it waits for, and what it needs."""
 
     id: str
     kind: Literal["once", "events"]
     work: list[Work]
     after: list[str]
+    platform: str = "cpu"
+    resources: Resources = Resources()
 
 
-def make_tasks(steps: Iterable[Step], missing: Mapping[str, int], batches: int) -> list[Task]:
-    """The tasks that compute the missing slots (step id -> mask of slots), in order."""
+def make_tasks(steps: Iterable[Step], missing: Mapping[str, int], jobs: int) -> list[Task]:
+    """The tasks that compute the missing slots (step id -> mask of slots), in order.
+
+    jobs: how many tasks the shards of a class are cut into, at most.
+    """
     todo = {step.id: step for step in steps if missing.get(step.id)}
     groups: dict[tuple[int, Class], list[Step]] = {}
     for step_id, rank in sorted(_ranks(todo).items(), key=lambda each: each[1]):
         groups.setdefault((rank, _class(todo[step_id])), []).append(todo[step_id])
-    return list(_tasks(groups, todo, missing, batches))
+    makers = _Makers()
+    return [
+        task
+        for number, group in enumerate(groups.values())
+        for task in _batches(number, group, missing, jobs, makers)
+    ]
 
 
-def _tasks(
-    groups: Mapping[tuple[int, Class], list[Step]],
-    todo: Mapping[str, Step],
-    missing: Mapping[str, int],
-    batches: int,
-) -> Iterable[Task]:
-    made_by: dict[str, list[str]] = {}  # step -> the tasks that compute it
-    for number, group in enumerate(groups.values()):
-        inside = {step.id for step in group}
-        before = {each.step for step in group for each in step.reads()} & (todo.keys() - inside)
-        after = sorted({task for step_id in before for task in made_by[step_id]})
-        for task in _batches(number, group, missing, batches, after):
-            yield task
-            for work in task.work:
-                made_by.setdefault(work.step, []).append(task.id)
+@dataclass(frozen=True)
+class _Makers:
+    """The tasks so far, by the step and the shards they compute."""
+
+    spans: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
+
+    def add(self, task: Task) -> None:
+        """Remember a task; those of one step come in the order of their shards."""
+        for work in task.work:
+            span = (work.slots[0][0], work.slots[-1][1], task.id)
+            self.spans.setdefault(work.step, []).append(span)
+
+    def of(self, source: Source, shards: range) -> Iterator[str]:
+        """The tasks that make what is read for these shards."""
+        spans = self.spans.get(source.step, [])
+        if not source.slot:
+            yield from (task for *_, task in spans)
+            return
+        place = bisect_right(spans, shards.start, key=lambda each: each[1])
+        while place < len(spans) and spans[place][0] < shards.stop:
+            yield spans[place][2]
+            place += 1
 
 
 def _batches(
-    number: int, group: list[Step], missing: Mapping[str, int], batches: int, after: list[str]
-) -> Iterable[Task]:
-    if group[0].over == "once":
-        work = [Work(step.id, masks.to_ranges(missing[step.id])) for step in group]
-        yield Task(f"{number:02d}-once", "once", work, after)
-        return
+    number: int, group: list[Step], missing: Mapping[str, int], jobs: int, makers: _Makers
+) -> Iterator[Task]:
     union = 0
     for step in group:
         union |= missing[step.id]
-    for index, batch in enumerate(masks.split(union, batches)):
-        mine = [(step.id, missing[step.id] & batch) for step in group]
-        work = [Work(step_id, masks.to_ranges(mask)) for step_id, mask in mine if mask]
-        yield Task(f"{number:02d}-events-{index}", "events", work, after)
+    once = group[0].over == "once"
+    for index, batch in enumerate([union] if once else masks.split(union, jobs)):
+        mine = {step.id: missing[step.id] & batch for step in group}
+        name = f"{number:02d}-once" if once else f"{number:02d}-events-{index}"
+        yield _task(name, [step for step in group if mine[step.id]], mine, makers)
+
+
+def _task(name: str, steps: list[Step], mine: Mapping[str, int], makers: _Makers) -> Task:
+    work = [Work(step.id, masks.to_ranges(mine[step.id])) for step in steps]
+    shards = range(min(each.slots[0][0] for each in work), max(each.slots[-1][1] for each in work))
+    after = {task for step in steps for each in step.reads() for task in makers.of(each, shards)}
+    task = Task(
+        name,
+        steps[0].over,
+        work,
+        sorted(after - {name}),
+        steps[0].platform,
+        together(step.resources for step in steps),
+    )
+    makers.add(task)
+    return task
 
 
 def _class(step: Step) -> Class:
     sample = step.call.sample if step.call is not None and step.call.sample else (0, 0, None)
-    return (step.over, step.framework, sample[0] if step.over == "events" else 0)
+    count = sample[0] if step.over == "events" else 0
+    return (step.over, step.framework, step.platform, step.resources.gpus, count)
 
 
 def _ranks(todo: Mapping[str, Step]) -> dict[str, int]:

@@ -1,0 +1,54 @@
+"""This machine: warm workers, one per core."""
+
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from diffpipe.cache.layout import RunLayout
+from diffpipe.pipelines.core.plan import Plan
+from diffpipe.rules import worker
+from diffpipe.rules.place import Place
+from diffpipe.rules.pool import Pool
+
+_TASKS_PER_CORE = 4  # so that a worker which is done early takes from the others
+
+
+@final
+@dataclass
+class Here(Place):
+    """Tasks are computed by a pool of processes that lives as long as the run."""
+
+    cores: int
+    cut: int | None = None  # into how many tasks; None: a few per core
+    _pool: Pool | None = field(default=None, init=False)
+
+    @property
+    def jobs(self) -> int:
+        return self.cut or _TASKS_PER_CORE * self.cores
+
+    @property
+    def pool(self) -> Pool:
+        assert self._pool is not None, "not started"
+        return self._pool
+
+    def start(self, plan: Plan, run: RunLayout) -> None:
+        self._pool = Pool(plan, run, self.cores)
+        self._pool.start()
+
+    def describe(self) -> None:
+        self.pool.compute(worker.DESCRIBE)
+
+    def resources(self) -> dict[str, Any]:
+        return {"cores": self.cores}
+
+    def execution(self) -> dict[str, Any]:
+        from diffpipe.rules.plugins import executor  # imports Snakemake
+
+        return {"executor": executor.NAME, "executor_settings": executor.settings(self.pool)}
+
+    def check(self) -> None:
+        """Nothing: workers answer for themselves."""
+
+    def stop(self, *, at_once: bool) -> None:
+        if self._pool is not None:
+            self._pool.close(at_once=at_once)
+            self._pool = None

@@ -1,0 +1,152 @@
+"""The pool: warm worker processes of one run on this machine.
+
+One process serves one task at a time, so that one that dies takes down its own task only; the task
+is tried once more on a fresh worker. Each platform has its own workers: one per core, or one per
+GPU, of which it sees no other.
+"""
+
+import contextlib
+import os
+import subprocess
+from itertools import count
+from pathlib import Path
+from queue import SimpleQueue
+from typing import final
+
+from diffpipe.cache.errors import InterruptedRunError, WorkerError
+from diffpipe.cache.layout import RunLayout
+from diffpipe.pipelines.core.plan import Plan
+from diffpipe.rules import worker
+from diffpipe.rules.place import MODULE
+
+_ATTEMPTS = 2
+_PATIENCE_SECONDS = 5.0
+
+
+@final
+class Pool:
+    """Starts the workers; `compute` may be called from many threads."""
+
+    def __init__(self, plan: Plan, run: RunLayout, cores: int) -> None:
+        self._run = run
+        self._platform_of = {task.id: task.platform for task in plan.tasks}
+        self._platform_of[worker.DESCRIBE] = "cpu"
+        self._names = count()
+        self._closed = False
+        self._workers: set[_Process] = set()
+        self._places = _places(plan, cores)
+        self._idle: dict[str, SimpleQueue[_Process]] = {
+            each: SimpleQueue() for each in self._places
+        }
+
+    def start(self) -> None:
+        """Start all workers; they import what they need while there is nothing to do yet."""
+        for platform, devices in self._places.items():
+            for device in devices:
+                self._idle[platform].put(self._start(platform, device))
+
+    def compute(self, task: str) -> None:
+        """Have a task computed by a worker that is free; raises WorkerError where it failed."""
+        idle = self._idle[self._platform_of[task]]
+        process = idle.get()
+        try:
+            for _ in range(_ATTEMPTS):
+                answer = process.ask(task)
+                if answer:
+                    break
+                process = self._replace(process)
+        finally:
+            idle.put(process)
+        if not answer:
+            worker.report(self._run, task, self._lost(task, process))
+        if answer != worker.DONE:
+            raise WorkerError(f"task {task} failed")
+
+    def close(self, *, at_once: bool) -> None:
+        """End the workers: those at rest come to their end by themselves, others are killed."""
+        self._closed = True
+        workers = list(self._workers)
+        for process in workers:
+            process.kill() if at_once else process.close()
+        for process in workers:
+            process.wait()
+
+    def _start(self, platform: str, device: str | None) -> "_Process":
+        process = _Process(self._run, f"worker-{next(self._names)}", platform, device)
+        self._workers.add(process)
+        return process
+
+    def _replace(self, dead: "_Process") -> "_Process":
+        if self._closed:
+            raise InterruptedRunError("the run was ended")
+        self._workers.discard(dead)
+        dead.wait()
+        return self._start(dead.platform, dead.device)
+
+    def _lost(self, task: str, process: "_Process") -> WorkerError:
+        return WorkerError(
+            f"the worker of task {task} ended without a word, twice: killed, or out of memory?",
+            hint=f"finished shards are kept, the same command goes on; see {process.log}",
+        )
+
+
+@final
+class _Process:
+    """One worker process: a line in names a task, a line out answers."""
+
+    def __init__(self, run: RunLayout, name: str, platform: str, device: str | None) -> None:
+        self.platform, self.device, self.log = platform, device, run.log(name)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*MODULE, str(run.plan), worker.SERVE, name, platform],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=os.environ | ({} if device is None else {"CUDA_VISIBLE_DEVICES": device}),
+                text=True,
+            )
+
+    def ask(self, task: str) -> str:
+        """The worker's answer to a task; empty where it died."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(f"{task}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return ""
+        return self._process.stdout.readline().strip()
+
+    def close(self) -> None:
+        """Say that there is no more to do."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def wait(self) -> None:
+        """Wait for its end; one that takes its time is killed."""
+        try:
+            self._process.wait(_PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _places(plan: Plan, cores: int) -> dict[str, list[str | None]]:
+    """Platform -> the device of each of its workers (None: all that there is)."""
+    tasks = [task.platform for task in plan.tasks]
+    found: dict[str, list[str | None]] = {"cpu": [None] * max(1, min(cores, tasks.count("cpu")))}
+    if "gpu" in tasks:
+        found["gpu"] = [*visible_gpus()] or [None]  # where there is none, JAX says so best
+    return found
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA numbers them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [each.strip() for each in named.split(",") if each.strip()]
+    return [str(each) for each in range(len([*Path("/dev").glob("nvidia[0-9]*")]))]
