@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from diffpipe.cache import chunks, files, masks
 from diffpipe.cache.errors import DamagedError, StoreError, UsageError, did_you_mean
-from diffpipe.cache.layout import chunk_name
 from diffpipe.cache.specs import ArraySpec
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Artefact:
         return chunks.values(self.folder / name, spec)
 
     def read(self, name: str, shard: int) -> "np.ndarray":
-        """One array of one slot; raises DamagedError where the chunk is missing or damaged."""
+        """One array of one slot, or its sum over the slot's block; raises DamagedError."""
         from diffpipe.cache import arrays
 
         spec = self._spec(name)
@@ -70,8 +69,8 @@ class Artefact:
         except OSError as error:
             raise self._damaged(name, shard, f"is damaged ({error})") from error
 
-    def write(self, shard: int, values: Mapping[str, Any]) -> None:
-        """Write one slot: every array of the artefact."""
+    def write(self, shard: int, values: Mapping[str, Any | None]) -> None:
+        """Write every array of one slot; None stands for a sum whose block is not whole yet."""
         if not self.specs.keys() <= values.keys():
             raise StoreError(
                 f"{self._title} has arrays {sorted(self.specs)}; computed were {sorted(values)}",
@@ -79,7 +78,8 @@ class Artefact:
             )
         with files.writing(self.store.root):
             for name in self.specs:
-                self._write(name, shard, values[name])
+                if values[name] is not None:
+                    self._write(name, shard, values[name])
 
     def _write(self, name: str, shard: int, values: Any) -> None:
         from diffpipe.cache import arrays
@@ -92,7 +92,7 @@ class Artefact:
             arrays.write_slot(self.folder / name, spec, shard, values, durable=durable)
 
     def _chunk(self, name: str, shard: int) -> Path:
-        return self.folder / name / chunk_name(len(self.specs[name].shape), shard)
+        return chunks.path(self.folder / name, self.specs[name], shard)
 
     def _spec(self, name: str) -> ArraySpec:
         if name not in self.specs:

@@ -25,20 +25,25 @@ _TYPECODES = {"float64": "d", "int64": "q", "bool": "b"}
 
 
 def present(folder: Path, spec: ArraySpec, slots: int) -> int:
-    """The set of shards of which this array's folder holds a chunk: one listing, nothing read."""
+    """The set of shards of which this array's folder holds the chunk: one listing, nothing read."""
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries]
+            found = (layout.chunk_shard(len(spec.shape), entry.name) for entry in entries)
+            chunks = masks.mask_of((each for each in found if each is not None), slots)
     except FileNotFoundError:
         return 0
-    shards = (layout.chunk_shard(len(spec.shape), name) for name in names)
-    return masks.mask_of((shard for shard in shards if shard is not None), slots)
+    return chunks if spec.block == 1 else masks.of_blocks(chunks, spec.block, slots)
+
+
+def path(folder: Path, spec: ArraySpec, shard: int) -> Path:
+    """The chunk that holds the values of a shard, or of its block."""
+    return folder / layout.chunk_name(len(spec.shape), spec.chunk_of(shard))
 
 
 def payload(folder: Path, spec: ArraySpec, shard: int) -> bytes:
     """The bytes of a chunk, its checksum verified; raises DamagedError, OSError."""
     size = spec.chunk_nbytes + _CHECKSUM_BYTES
-    data = files.read(folder / layout.chunk_name(len(spec.shape), shard), size, least=size)
+    data = files.read(path(folder, spec, shard), size, least=size)
     body, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
     if google_crc32c.value(body) != int.from_bytes(checksum, "little"):
         raise DamagedError("chunk fails its crc32c checksum", shard=shard)
@@ -53,8 +58,7 @@ def write(folder: Path, spec: ArraySpec, shard: int, body: bytes, *, durable: bo
     if len(body) != spec.chunk_nbytes:
         raise ValueError(f"{len(body)} bytes for a chunk of {spec.chunk_nbytes}")
     checksum = google_crc32c.value(body).to_bytes(_CHECKSUM_BYTES, "little")
-    path = folder / layout.chunk_name(len(spec.shape), shard)
-    files.write(path, body, checksum, durable=durable)
+    files.write(path(folder, spec, shard), body, checksum, durable=durable)
 
 
 def is_printable(spec: ArraySpec) -> bool:

@@ -1,7 +1,7 @@
 """Where everything is: the only module that knows the paths of a store.
 
 <root>/store.json              {"format": 1}
-<root>/objects/<key>/          one artefact, a zarr group; one folder an array, one file a shard
+<root>/objects/<key>/          an artefact, a zarr group; a folder an array, a file a shard or block
 <root>/damaged/                what failed its checksum, moved aside
 <root>/staging/                artefacts being made, renamed into objects/ when complete
 <root>/runs/<id>/              plan.json, tasks, records, logs and Snakemake's work folder

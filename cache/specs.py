@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from diffpipe.cache.errors import DamagedError
+from diffpipe.cache.masks import MOST_SHARDS
 
 Placement = Literal["event", "shard", "once"]
 _ITEM_BYTES = {"float64": 8, "int64": 8, "bool": 1, "complex128": 16, "int32": 4, "uint32": 4}
@@ -19,8 +20,8 @@ _MOST_CHUNK_BYTES = 4 << 30
 class ArraySpec:
     """The shape of one stored array and how it is cut into chunks.
 
-    placement `event`: rows are events, a chunk is a shard of them; `shard`: row k belongs to
-    shard k; `once`: one chunk.
+    placement `event`: rows are events, a chunk is a shard of them; `shard`: row k, a chunk, belongs
+    to shard k, or to the k-th `block` of so many consecutive shards; `once`: one chunk.
     """
 
     shape: tuple[int, ...]
@@ -28,6 +29,7 @@ class ArraySpec:
     dtype: str
     placement: Placement
     unit: str = "1"
+    block: int = 1
 
     @classmethod
     def per_event(
@@ -37,9 +39,10 @@ class ArraySpec:
 
     @classmethod
     def per_shard(
-        cls, shards: int, shape: tuple[int, ...], dtype: str, unit: str = "1"
+        cls, shards: int, shape: tuple[int, ...], dtype: str, unit: str = "1", block: int = 1
     ) -> "ArraySpec":
-        return cls((shards, *shape), (1, *shape), dtype, "shard", unit)
+        """A value for each shard, or with `block` for each block of so many (the last is short)."""
+        return cls((-(-shards // block), *shape), (1, *shape), dtype, "shard", unit, block)
 
     @classmethod
     def once(cls, shape: tuple[int, ...], dtype: str, unit: str = "1") -> "ArraySpec":
@@ -49,7 +52,7 @@ class ArraySpec:
     def from_json(cls, document: Any, slots: int) -> "ArraySpec":
         """What `to_json` wrote of an array with so many slots; raises DamagedError for all else."""
         names = set(cls.__dataclass_fields__)
-        if not isinstance(document, dict) or document.keys() != names:
+        if not isinstance(document, dict) or document.keys() | {"block"} != names:
             raise DamagedError(f"{reprlib.repr(document)} is not {', '.join(sorted(names))}")
         spec = cls(
             _lengths(document["shape"]),
@@ -57,9 +60,10 @@ class ArraySpec:
             _one_of(document["dtype"], _ITEM_BYTES),
             _one_of(document["placement"], get_args(Placement)),
             _unit(document["unit"]),
+            _block(document.get("block", 1), document["placement"]),
         )
         if spec.chunk != spec._chunk_for(slots):
-            raise DamagedError(f"shape {spec.shape} is not {slots} chunks of {spec.chunk}")
+            raise DamagedError(f"shape {spec.shape} is not {slots} shards of {spec.chunk}")
         if spec.chunk_nbytes > _MOST_CHUNK_BYTES:
             raise DamagedError(f"a chunk has {spec.chunk_nbytes} bytes, over {_MOST_CHUNK_BYTES}")
         return spec
@@ -71,7 +75,11 @@ class ArraySpec:
             "dtype": self.dtype,
             "placement": self.placement,
             "unit": self.unit,
-        }
+        } | ({"block": self.block} if self.block > 1 else {})
+
+    def chunk_of(self, shard: int) -> int:
+        """The number of the chunk that holds the values of a shard, or of its block."""
+        return shard // self.block
 
     def slot_shape(self, shard: int) -> tuple[int, ...]:
         """The shape of the values of one shard (the last one may be short)."""
@@ -93,7 +101,8 @@ class ArraySpec:
         if self.placement == "once":
             return self.shape
         rows = self.chunk[0] if self.shape and self.chunk else 0
-        if not rows or -(-self.shape[0] // rows) != slots or rows > self.shape[0]:
+        chunks = -(-slots // self.block)
+        if not rows or -(-self.shape[0] // rows) != chunks or rows > self.shape[0]:
             return None
         return (rows if self.placement == "event" else 1, *self.shape[1:])
 
@@ -109,6 +118,13 @@ def _lengths(value: Any) -> tuple[int, ...]:
 def _one_of(value: Any, known: Any) -> Any:
     if not isinstance(value, str) or value not in known:
         raise DamagedError(f"{reprlib.repr(value)} is none of {', '.join(known)}")
+    return value
+
+
+def _block(value: Any, placement: str) -> int:
+    """How many shards a chunk is for; only what is added up may be for many."""
+    if type(value) is not int or not 0 < value <= (MOST_SHARDS if placement == "shard" else 1):
+        raise DamagedError(f"{reprlib.repr(value)} is no number of shards for a chunk")
     return value
 
 

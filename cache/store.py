@@ -86,9 +86,11 @@ class Store:
             with suppress(DamagedError):  # a log that is no file is not written
                 files.append(self.layout.damaged / "log.jsonl", json.dumps(note))
 
-    def set_aside_slot(self, artefact: Artefact, shard: int, reason: str) -> None:
-        """Move all chunks of a slot aside, so that it counts as missing."""
-        for name in artefact.specs:
+    def set_aside_slot(
+        self, artefact: Artefact, shard: int, reason: str, *, array: str | None = None
+    ) -> None:
+        """Move the chunks of a slot aside, or that of one array, so that it counts as missing."""
+        for name in artefact.specs if array is None else (array,):
             self.set_aside(artefact._chunk(name, shard), reason)
 
     def remove(self, key: str) -> None:

@@ -19,7 +19,7 @@ class Verified:
 
 
 def verify(store: Store) -> Verified:
-    """Check the checksum of every chunk; slots with damaged ones are moved aside."""
+    """Check the checksum of every chunk; damaged ones are moved aside."""
     found = Verified()
     for key in store.artefact_keys():
         artefact = store.get(key)
@@ -60,10 +60,12 @@ def _folders(path: Path) -> Iterator[Path]:
 def _verify_array(store: Store, artefact: Artefact, name: str, found: Verified) -> None:
     folder, spec = artefact.folder / name, artefact.specs[name]
     for shard in masks.members(chunks.present(folder, spec, artefact.slots)):
+        if shard % spec.block:
+            continue  # its block is read with the block's first shard
         found.chunks += 1
         try:
             chunks.payload(folder, spec, shard)
         except OSError as error:
-            store.set_aside_slot(artefact, shard, str(error))
+            store.set_aside_slot(artefact, shard, str(error), array=name)
             stage, kind = artefact.manifest["stage"], artefact.manifest["kind"]
             found.damaged.append(f"{stage} {kind} {name} shard {shard} ({error})")

@@ -73,7 +73,7 @@ def _document(error: DiffpipeError) -> int:
     if "--json" in sys.argv:
         import json
 
-        print(json.dumps({"error": error.to_json()}))
+        print(json.dumps({"error": error.to_json()}), flush=True)
     return error.exit_code
 
 

@@ -75,7 +75,7 @@ def _rows(plan: "Plan", specs: "Specs") -> list[tuple[Any, int, int, int]]:
 
 def _bytes(step: Any, slots: int, specs: "Specs") -> int:
     arrays = specs.get(step.key, {}) | specs.get(step.residuals or "", {})
-    return slots * sum(spec.chunk_nbytes for spec in arrays.values())
+    return sum(-(-slots // spec.block) * spec.chunk_nbytes for spec in arrays.values())
 
 
 def predict_shapes(store: "Store", pipeline: "Pipeline") -> "Specs":

@@ -27,6 +27,9 @@ class Sweep:
         typer.Option("--of", metavar="STAGE.OUTPUT", help="Another objective (a scalar)."),
     ] = None
     force: Annotated[bool, typer.Option("--force", help="Compute everything again.")] = False
+    durable: Annotated[
+        bool, typer.Option("--durable", help="Sync each shard to disk, against power cuts.")
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def _request(sweep: Sweep, where: Where) -> "Request":
         wrt=names(sweep.wrt) if isinstance(sweep, Gradient) else None,
         jobs=where.place().jobs,
         force=sweep.force,
+        durable=sweep.durable,
         mem_mb=where.limits.mem_mb,
         runtime_min=where.limits.runtime_min,
     )

@@ -1,15 +1,19 @@
 """`diffpipe status`: who is at work on the store, how runs ended, what a pipeline lacks."""
 
+import sys
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from diffpipe.cache.errors import DiffpipeError
 from diffpipe.cli.options import Chosen, Printed, grouped
 from diffpipe.cli.report import print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from diffpipe.cache.layout import RunLayout
     from diffpipe.cache.store import Store
     from diffpipe.rules.slurm.commands import Job
@@ -33,14 +37,15 @@ def status(chosen: Chosen, watching: Watching, printed: Printed) -> None:
     store = chosen.open_store(create=False)
     if watching.follow:
         _follow(store)
+    jobs = _pilots(store)
     found = {
         "store": str(store.root),
         "at_work": lock.holder(store),
         "runs": [_run(store, run) for run in _last_runs(store)],
-        "queue": [asdict(job) for job in _pilots(store)],
+        "queue": [asdict(job) for job in jobs],
         "stages": _shards(store, chosen.open_pipeline()),
     }
-    print_json(found) if printed.as_json else _print(found)
+    print_json(found) if printed.as_json else _print(found, jobs)
 
 
 def _shards(store: "Store", pipeline: Any) -> dict[str, dict[str, list[int]]]:
@@ -102,15 +107,24 @@ def _queued(run: "RunLayout") -> int:
     if not run.jobs.exists():
         return 0
     from diffpipe.rules.slurm import commands
-    from diffpipe.rules.slurm.place import job_prefix
+    from diffpipe.rules.slurm.place import job_name
 
-    return sum(not job.at_work for job in commands.queue(job_prefix(run)))
+    return sum(not job.at_work for job in _asked(lambda: commands.queue(job_name(run))))
 
 
 def _pilots(store: "Store") -> "list[Job]":
     from diffpipe.rules.slurm import pilot
 
-    return pilot.pilots(store)
+    return _asked(lambda: pilot.pilots(store))
+
+
+def _asked(question: "Callable[[], list[Job]]") -> "list[Job]":
+    """What Slurm answers; where it does not, that is said, and the rest of the status too."""
+    try:
+        return question()
+    except DiffpipeError as error:
+        print(f"warning: {error.message}", file=sys.stderr)
+        return []
 
 
 def _follow(store: "Store") -> None:
@@ -134,7 +148,7 @@ def _wait_for_pilots(store: "Store", observer: Any) -> None:
         for job in jobs:
             if job.state not in told:
                 told.add(job.state)
-                observer.said(f"Slurm job {job.number}: {job.state.lower()} ({job.reason})")
+                observer.said(str(job))
         time.sleep(_POLL_SECONDS)
 
 
@@ -153,7 +167,7 @@ def _show(store: "Store", run: "RunLayout", observer: Any) -> None:
     observer.tick(0)
 
 
-def _print(found: dict[str, Any]) -> None:
+def _print(found: dict[str, Any], jobs: "list[Job]") -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -167,9 +181,8 @@ def _print(found: dict[str, Any]) -> None:
     console.print(table)
     for run in found["runs"]:
         console.print(_line(run), soft_wrap=True, markup=False)
-    for job in found["queue"]:
-        text = f"Slurm job {job['number']}: {job['state'].lower()} ({job['reason']})"
-        console.print(text, soft_wrap=True, markup=False)
+    for job in jobs:
+        console.print(str(job), soft_wrap=True, markup=False)
     who = found["at_work"]
     text = f"at work: pid {who['pid']} on {who['host']}, since {who['since']}" if who else "idle"
     console.print(text, markup=False)

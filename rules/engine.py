@@ -11,7 +11,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 from diffpipe.cache.errors import (
     DamagedError,
@@ -48,25 +48,31 @@ def execute(plan: Plan, run: RunLayout, place: Place, tick: Tick = lambda: None)
 
 
 class _Background:
-    """A function in a thread, and the exception it ended with."""
+    """A function in a thread, and the exception it ended with.
+
+    Its end is an event: a thread whose `join` is interrupted counts as ended before Python 3.13.
+    """
 
     def __init__(self, work: Callable[[], None]) -> None:
         self.error: BaseException | None = None
+        self.ended = Event()
         self._work = work
-        self.thread = Thread(target=self._run, daemon=True)
-        self.thread.start()
+        Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         try:
             self._work()
         except BaseException as error:
             self.error = error
+        finally:
+            self.ended.set()
 
     def wait(self, *ticks: Tick) -> None:
-        while self.thread.is_alive():
-            self.thread.join(_TICK_SECONDS)
+        while not self.ended.wait(_TICK_SECONDS):
             for tick in ticks:
                 tick()
+        for tick in ticks:
+            tick()
 
 
 def _import_snakemake() -> None:
@@ -109,7 +115,7 @@ def _report(run: RunLayout, error: BaseException | None) -> None:
     reported = [each for each in runs.errors(run) if not isinstance(each, InterruptedRunError)]
     damaged = [each for each in reported if isinstance(each, DamagedError)]
     if damaged or reported:
-        raise (damaged or reported)[0]
+        raise min(damaged or reported, key=lambda each: each.shard or 0)
     if error is not None:
         raise _without_words(run, error) from error
 
@@ -149,11 +155,13 @@ def _ended(place: Place, threads: list[_Background]) -> Iterator[list[_Backgroun
         failed = False
     finally:
         heard = {each: signal.signal(each, signal.SIG_IGN) for each in _SIGNALS}
-        place.stop(at_once=failed)
-        while failed and _stop_children() | any(each.thread.is_alive() for each in threads):
-            threads[-1].thread.join(_TICK_SECONDS)
-        for number, handler in heard.items():
-            signal.signal(number, handler)
+        try:
+            place.stop(at_once=failed)
+        finally:
+            while failed and _stop_children() | any(not each.ended.is_set() for each in threads):
+                threads[-1].ended.wait(_TICK_SECONDS)
+            for number, handler in heard.items():
+                signal.signal(number, handler)
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -23,7 +23,8 @@ _HELD = ExitStack()  # the store, while this process lives
 def frozen_plan(config: MutableMapping[str, Any], workflow: Any) -> tuple[Path, Plan]:
     """The plan's file and the plan; every process that parses the Snakefile sees the same.
 
-    config: plan=FILE, or pipeline, direction (forward, backward), store, of, wrt (a list).
+    config: plan=FILE, or pipeline, direction (forward, backward), store, of, wrt (a list),
+    jobs (into how many tasks the shards are cut).
     """
     given = config.get("plan") or os.environ.get(PLAN_VARIABLE)
     if given:
@@ -42,7 +43,7 @@ def _make(config: MutableMapping[str, Any]) -> Path:
         direction=config.get("direction", "backward"),
         of=config.get("of"),
         wrt=wrt.split(",") if isinstance(wrt, str) else wrt,
-        jobs=4 * (os.cpu_count() or 1),
+        jobs=int(config.get("jobs", 4 * (os.cpu_count() or 1))),
     )
     _HELD.enter_context(lock.hold(store))
     plan = make_plan(store, assemble(library.find(config.get("pipeline"))), request)

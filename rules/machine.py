@@ -6,6 +6,7 @@ functions are kept in one folder per (jaxlib, CPU, flags).
 
 import os
 import re
+import socket
 import warnings
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,12 @@ def prepare(device: str) -> None:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     _mend_compiled(folder)
+
+
+def devices(platform: str) -> str:
+    """What a worker says of where it computes, and of the GPUs it was given."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+    return f"computing on the {platform.upper()} of {socket.gethostname()}; GPUs given: {given}"
 
 
 def _compiled() -> Path:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
@@ -13,7 +14,9 @@ from diffpipe.cache import masks
 from diffpipe.cache.errors import DamagedError, InterruptedRunError
 from diffpipe.cache.store import Artefact, Store
 from diffpipe.pipelines.core import compute
+from diffpipe.pipelines.core.finite import refuse_non_finite
 from diffpipe.pipelines.core.plan import Plan
+from diffpipe.pipelines.core.shards import BlockSum
 from diffpipe.pipelines.core.steps import Source, Step
 from diffpipe.pipelines.core.tasks import Task
 
@@ -29,7 +32,7 @@ def compute_task(plan: Plan, name: str, record: Path, *, still_wanted: Callable[
 
 @dataclass
 class Sweep:
-    """The arrays at hand: those of the shard in work, and once-values for the whole task."""
+    """The arrays at hand: of the shard in work, sums over its block, once-values of the task."""
 
     plan: Plan
     store: Store
@@ -39,6 +42,7 @@ class Sweep:
     _artefacts: dict[str, Artefact] = field(default_factory=dict)
     _shard_arrays: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     _once_arrays: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    _sums: dict[tuple[str, str], BlockSum] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._steps.update({step.id: step for step in self.plan.steps})
@@ -46,14 +50,13 @@ class Sweep:
     def run(self, task: Task) -> None:
         """Shard by shard through all steps of the task."""
         self._once_arrays.clear()
-        slots = {work.step: masks.from_ranges(work.slots) for work in task.work}
-        union = 0
-        for mask in slots.values():
-            union |= mask
-        for shard in masks.members(union):
-            self._shard_arrays.clear()
-            for step_id, mask in slots.items():
-                if mask >> shard & 1:
+        self._sums.clear()
+        edges = {edge for work in task.work for ends in work.slots for edge in ends}
+        for first, stop in pairwise(sorted(edges)):
+            here = [work.step for work in task.work if masks.within(work.slots, first, stop)]
+            for shard in range(first, stop):
+                self._shard_arrays.clear()
+                for step_id in here:
                     self._slot(self._steps[step_id], shard)
 
     def has(self, source: Source) -> bool:
@@ -71,7 +74,7 @@ class Sweep:
         try:
             return artefact.read(source.array, slot)
         except DamagedError as error:
-            self.store.set_aside_slot(artefact, slot, error.message)
+            self.store.set_aside_slot(artefact, slot, error.message, array=source.array)
             raise
 
     def _slot(self, step: Step, shard: int) -> None:
@@ -89,20 +92,40 @@ class Sweep:
         if step.residuals and kept:
             artefact = self._artefact(step.residuals)
             artefact.write(shard, _padded(artefact, kept))
-        self._artefact(step.key).write(shard, outputs)
+        self._write(step, shard, outputs)
         return outputs
 
     def _pullback(self, step: Step, shard: int) -> Arrays:
         kept = self._saved(step.saved, shard) if step.saved else None
         pulled = compute.pullback(step, shard, self, kept)
-        self._artefact(step.key).write(shard, pulled)
+        self._write(step, shard, pulled)
         return pulled
 
     def _reduction(self, step: Step, shard: int) -> Arrays:
         assert step.of is not None
-        artefact, summed = self._artefact(step.key), self._artefact(step.of.key)
-        total = compute.reduction(step, list(artefact.specs), summed.slots, self._read)
+        artefact, of = self._artefact(step.key), self._artefact(step.of.key)
+        parts = {name: range(0, of.slots, of.specs[name].block) for name in artefact.specs}
+        total = compute.reduction(step, parts, self._read)
         artefact.write(shard, total)
+        return total
+
+    def _write(self, step: Step, shard: int, arrays: Arrays) -> None:
+        """Store a shard; what is added up over blocks is held until a block is whole."""
+        artefact = self._artefact(step.key)
+        stored: dict[str, np.ndarray | None] = dict(arrays)
+        for name, spec in artefact.specs.items():
+            if spec.block > 1 and name in arrays:
+                stored[name] = self._block_sum(step, shard, name, arrays[name])
+        artefact.write(shard, stored)
+
+    def _block_sum(
+        self, step: Step, shard: int, name: str, values: np.ndarray
+    ) -> np.ndarray | None:
+        blocks = self._sums.setdefault((step.key, name), BlockSum(step.block, step.slots))
+        total = blocks.add(shard, values)
+        if total is not None:
+            what = f"the sum of {name} over its block"
+            refuse_non_finite(step, shard, what, total, per_event=False)
         return total
 
     def _saved(self, source: Source, shard: int) -> Arrays:

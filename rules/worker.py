@@ -24,7 +24,7 @@ from diffpipe.cache.errors import DiffpipeError, WorkerError
 from diffpipe.cache.layout import RunLayout
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Plan
-from diffpipe.rules.machine import prepare
+from diffpipe.rules.machine import devices, prepare
 
 DESCRIBE, SERVE = "describe", "serve"
 DONE, FAILED = "done", "failed"
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     task = arguments[1]
     _log_to(run.log(task))
     plan = Plan.read(run.plan)
-    prepare("cpu" if task == DESCRIBE else plan.task(task).platform)
+    _prepare("cpu" if task == DESCRIBE else plan.task(task).platform)
     with run.record(task).open("a") as record:
         return 0 if Worker(plan, run, record).attempt(task) else 1
 
@@ -47,7 +47,7 @@ def _serve(run: RunLayout, name: str, platform: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     _log_to(run.log(name))
-    prepare(platform)
+    _prepare(platform)
     with answers, run.record(name).open("a") as record:
         worker = Worker(Plan.read(run.plan), run, record)
         worker.preload()
@@ -66,7 +66,7 @@ class Worker:
 
         self._plan, self._run = plan, run
         self._tasks = {task.id: task for task in plan.tasks}
-        self._store = Store.open(Path(plan.store), create=False)
+        self._store = Store.open(Path(plan.store), create=False, durable=plan.durable)
         self._sweep = Sweep(plan, self._store, record, _parent_lives())
 
     def preload(self) -> None:
@@ -99,6 +99,11 @@ class Worker:
         description = Description(self._plan, self._store)
         description.run()
         description.create()
+
+
+def _prepare(platform: str) -> None:
+    prepare(platform)
+    print(devices(platform), flush=True)
 
 
 def report(run: RunLayout, task: str, error: DiffpipeError) -> None:

@@ -66,9 +66,10 @@ class Cluster:
         return self.ask("squeue", "--noheader", f"--format={columns}").splitlines()
 
     def clear(self) -> None:
-        """Cancel every job, and wait until none is left."""
+        """Cancel every job, and see to it that no process of any is left."""
         self.ask("scancel", "--user=root")
         self.wait(lambda: not self.jobs())
+        _end_jobs(self.folder / OURS / "slurm.conf")
 
     def wait(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds; the logs say why it does not."""
@@ -86,7 +87,6 @@ def slurm_cluster(folder: Path) -> Iterator[Cluster]:
     obstacle = _obstacle()
     if obstacle:
         pytest.skip(obstacle)
-    _write(folder)
     cluster = Cluster(folder)
     with (
         _alone(),
@@ -155,6 +155,7 @@ def _alone() -> Iterator[None]:
 def _configured(folder: Path) -> Iterator[None]:
     """Lead Slurm's commands to this cluster; what a killed test run left is removed before."""
     _remove()
+    _write(folder)
     try:
         for link in LINKS:
             link.symlink_to(folder / OURS / link.name)
@@ -195,10 +196,10 @@ def _end(processes: Iterable[psutil.Process]) -> None:
 def _munged(cluster: Cluster) -> Iterator[None]:
     """The daemon that vouches for users; forced, since others cannot enter the folder."""
     base = f"{cluster.folder}/munge"
-    files = (f"--{each}-file={base}.{each}" for each in ("key", "pid", "seed"))
-    socket = f"{base}.socket"
-    with _daemon(cluster.folder, "munged", "--foreground", "--force", f"--socket={socket}", *files):
-        cluster.wait(Path(socket).exists)
+    options = [f"--{each}-file={base}.{each}" for each in ("key", "pid", "seed")]
+    options += [f"--socket={base}.socket", "--foreground", "--force"]
+    with _daemon(cluster.folder, "munged", *options):
+        cluster.wait(Path(f"{base}.socket").exists)
         yield
 
 

@@ -31,25 +31,35 @@ from diffpipe.rules import runs
 from diffpipe.rules.sweep import compute_task
 
 CASES = Path(__file__).parent / "cases"
-SYNTHETIC = ("joins", "nested", "curve")
+SYNTHETIC = ("joins", "nested", "curve", "blocks")
+IN_BLOCKS = " in blocks of "
 SMALL_DRELL_YAN = (96, 32)  # events, and events in a shard: three shards of whole pairs
 
 
 def pipeline(name: str, shard: int | None = None) -> Pipeline:
-    """A pipeline of the list, small enough for a test; with another shard size if asked."""
+    """A pipeline of the list, small enough for a test; with another shard size if asked.
+
+    name: of a pipeline, or with its sums stored in blocks: "joins in blocks of 3".
+    """
+    name, _, block = name.partition(IN_BLOCKS)
     if name in SYNTHETIC:
-        return cut(assemble(CASES / name / "pipeline.yaml"), None, shard)
+        return cut(assemble(CASES / name / "pipeline.yaml"), None, shard, int(block or 0))
     count, size = SMALL_DRELL_YAN
-    return cut(assemble(library.find(name)), count, shard or size)
+    return cut(assemble(library.find(name)), count, shard or size, int(block or 0))
 
 
-def cut(made: Pipeline, count: int | None, shard: int | None) -> Pipeline:
-    """The pipeline with another number of events, or other shards."""
+def cut(made: Pipeline, count: int | None, shard: int | None, block: int | None = None) -> Pipeline:
+    """The pipeline with another number of events, or other shards or blocks."""
     stages = {}
     for name, stage in made.stages.items():
         sample = stage.sample
         if sample is not None:
-            sample = replace(sample, count=count or sample.count, shard=shard or sample.shard)
+            sample = replace(
+                sample,
+                count=count or sample.count,
+                shard=shard or sample.shard,
+                block=block or sample.block,
+            )
         stages[name] = replace(stage, sample=sample)
     return replace(made, stages=stages)
 
@@ -59,6 +69,7 @@ def sweep(
     made: Pipeline,
     request: Request | None = None,
     order: slice = slice(None),
+    still_wanted: Callable[[], bool] = lambda: True,
 ) -> tuple[Plan, Counter[tuple[str, str]]]:
     """Compute a request in this process, task by task; the plan, and what was executed."""
     plan = make_plan(store, made, request or Request("backward"))
@@ -72,7 +83,7 @@ def sweep(
     waiting = list(plan.tasks)
     while waiting:
         ready = [task for task in waiting if done >= set(task.after)][order]
-        compute_task(plan, ready[0].id, run.record(ready[0].id), still_wanted=lambda: True)
+        compute_task(plan, ready[0].id, run.record(ready[0].id), still_wanted=still_wanted)
         done.add(ready[0].id)
         waiting.remove(ready[0])
     records = runs.Records(run)

@@ -3,13 +3,15 @@
 # ruff: noqa: E501, RUF005, RUF043 (one case a line reads better; patterns are meant as such)
 
 import re
+import shutil
 
 import numpy as np
 import pytest
+import support
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import sweep
+from support import diffpipe, sweep
 
 from diffpipe.cache.errors import DiffpipeError, NonFiniteError, PipelineError, StageError
 from diffpipe.pipelines.core.assemble import assemble
@@ -324,3 +326,49 @@ def test_an_output_declared_constant_must_be_one(project, store, name):
     else:
         with pytest.raises(PipelineError, match="output shape is declared constant, and is not"):
             run(project(*changes), store)
+
+
+@pytest.mark.parametrize(
+    "command", [["run", "backward", "--profile", "slurm"], ["submit", "backward"]]
+)
+def test_a_machine_without_slurm_is_said(tmp_path, monkeypatch, command):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = diffpipe(*command, "--json", store=tmp_path / "store")
+    assert done.returncode == 2
+    assert "there is no Slurm here" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--partition", "debug"], "--partition is for a cluster"),
+        (["--profile", "slurm", "--mem", "8"], "--mem: '8' is not a number with a unit"),
+        (["--profile", "slurm", "--time", "soon"], "--time: 'soon' is not a number with a unit"),
+        (["--profile", "lsf"], "'lsf'"),
+        (["--jobs", "0"], "--jobs"),
+    ],
+)
+def test_a_wrong_place_is_named(tmp_path, options, words):
+    done = diffpipe("run", "backward", *options, "--json", store=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ("{cpu: 2}", "unknown resource 'cpu'; known: cpus, gpus, mem, runtime"),
+        ("{cpus: 0}", "cpus: 0 is not a whole number of at least 1"),
+        ("{gpus: 1.5}", "gpus: 1.5 is not a whole number"),
+        ("{mem: 8}", "mem: 8 is not a number with a unit: write '8 GB'"),
+        ("{runtime: -1 h}", "runtime: '-1 h' is not a number with a unit"),
+    ],
+)
+def test_wrong_resources_are_named_with_their_line(tmp_path, resources, words):
+    text = (support.CASES / "curve" / "pipeline.yaml").read_text()
+    changed = text.replace("over: once,", f"over: once, resources: {resources},", 1)
+    (tmp_path / "pipeline.yaml").write_text(changed)
+    shutil.copy(support.CASES / "curve" / "stages.py", tmp_path)
+    with pytest.raises(PipelineError, match="line 8: stages.height.resources") as caught:
+        assemble(tmp_path / "pipeline.yaml")
+    assert words in caught.value.message

@@ -11,10 +11,12 @@ import support
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+PAGES = [README, (ROOT / "rules" / "README.md").read_text()]
 FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```\w*\n(.*?)```", README, re.DOTALL))
 COMMANDS = [
     line.removeprefix("$ ")
-    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    for page in PAGES
+    for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL)
     for line in block.splitlines()
 ]
 
@@ -36,6 +38,8 @@ def test_every_command_that_is_shown_runs(example):
             assert "Snakefile" in words  # run by test_cli on a small pipeline
             continue
         assert program == "diffpipe"
+        if words[0] == "submit" or {"slurm", "--follow"} & set(words):
+            continue  # run by test_slurm on a cluster
         if "sin2_theta_eff=0.2314" in words:
             words = [*words, "--dry-run"]
             done = support.diffpipe(*words, "drell_yan", store=example / "other", cwd=example)

@@ -1,5 +1,6 @@
 """Warm workers: they stay, they die alone, and an interrupt ends them all."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -42,9 +43,10 @@ def workers(run):
     """The worker processes of a run, by name."""
     found = {}
     for child in psutil.Process(run.pid).children(recursive=True):
-        command = child.cmdline()
-        if "serve" in command:
-            found[command[command.index("serve") + 1]] = child
+        with contextlib.suppress(psutil.Error):  # it may end meanwhile
+            command = child.cmdline()
+            if "serve" in command:
+                found[command[command.index("serve") + 1]] = child
     return found
 
 

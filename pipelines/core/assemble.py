@@ -80,8 +80,8 @@ def assemble(
 ) -> Pipeline:
     """The pipeline of a file, with values from the command line; raises PipelineError, UsageError.
 
-    events: another number of events for every sample; shards keep their size. gpus: another
-    number of GPUs for every stage over events.
+    events: another number of events for every sample; shards and blocks keep their size. gpus:
+    another number of GPUs for every stage over events.
     """
     file = schema.read(path)
     gathered = _Unfolding()
@@ -166,7 +166,7 @@ def _source(scope: _Scope) -> Stage:
         over=Over.EVENTS,
         outputs=_outputs(scope, (EVENTS,), entry.outputs),
         options=entry.options,
-        sample=Sample(entry.count, entry.shard, entry.seed),
+        sample=Sample(entry.count, entry.shard, entry.seed, entry.block),
         source=True,
     )
 

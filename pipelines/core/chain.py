@@ -54,7 +54,7 @@ class Chain:
         for stage in self.pipeline.stages.values():
             step = self._primal(stage)
             self.steps[step.id] = step
-            if any(stage.is_summed(name) for name in stage.outputs):
+            if stage.has_sums:
                 self._add_reduction(step)
 
     def add_backward(
@@ -94,6 +94,7 @@ class Chain:
             call=self._call(stage),
             inputs=self._inputs(stage),
             residuals=self.identity.residuals(stage),
+            block=stage.block if stage.has_sums else 1,
             platform=self.identity.environment.platform(stage.resources.gpus),
             resources=stage.resources,
         )
@@ -125,14 +126,9 @@ class Chain:
         primal = self.steps[_primal_id(stage.name)]
         wanted = [cotangent_array(n) for n, ref in _moving(self.pipeline, stage, active)]
         wanted += [gradient_array(n) for n, full in stage.parameters.items() if full in wrt]
-        ingredients = {
-            "primal": primal.key,
-            "cotangents": {
-                name: [[each.key, each.array] for each in sources]
-                for name, sources in cotangents.items()
-            },
-        }
+        ingredients = _pullback_ingredients(primal.key, cotangents, stage.block)
         arrays, key = choose(keys.key("pullback", **ingredients), wanted)
+        has_partials = self._has_partials(stage, arrays)
         step = Step(
             id=_pullback_id(stage.name),
             kind="pullback",
@@ -148,25 +144,27 @@ class Chain:
             cotangents=cotangents,
             active_inputs=[name for name in stage.inputs if cotangent_array(name) in arrays],
             active_parameters=[n for n in stage.parameters if gradient_array(n) in arrays],
+            block=stage.block if has_partials else 1,
             platform=primal.platform,
             resources=primal.resources,
         )
         self.steps[step.id] = step
-        self._note_gradients(stage, step, wrt)
+        self._note_gradients(stage, step, self._add_reduction(step) if has_partials else step, wrt)
 
-    def _note_gradients(self, stage: Stage, step: Step, wrt: set[str]) -> None:
-        """Add the sum over shards where one is needed, and say where each gradient is."""
-        end = step
-        broadcast = any(
-            not is_per_event(self.pipeline.stages, stage.inputs[name])  # type: ignore[arg-type]
-            for name in step.active_inputs
-        )
-        if stage.over is Over.EVENTS and (step.active_parameters or broadcast):
-            end = self._add_reduction(step)
+    def _note_gradients(self, stage: Stage, step: Step, end: Step, wrt: set[str]) -> None:
+        """Say where the gradients of a pullback are: in it, or at the end of the sum over it."""
         for local in step.active_parameters:
             if stage.parameters[local] in wrt:
                 source = Source(end.id, end.key, gradient_array(local), slot=False)
                 self.gradients[stage.parameters[local]].append(source)
+
+    def _has_partials(self, stage: Stage, arrays: list[str]) -> bool:
+        """Whether a pullback with these arrays gives, per shard, a part of what is added up."""
+        parts = {gradient_array(name) for name in stage.parameters}
+        for name, ref in stage.output_inputs():
+            if not is_per_event(self.pipeline.stages, ref):
+                parts.add(cotangent_array(name))
+        return stage.over is Over.EVENTS and not parts.isdisjoint(arrays)
 
     def _cotangents(self, stage: Stage, objective: OutputRef) -> dict[str, list[Source]]:
         """Output -> where its cotangents are; the objective's own is written as an empty list."""
@@ -237,6 +235,17 @@ def _moving(pipeline: Pipeline, stage: Stage, active: set[str]) -> Iterator[tupl
     for local, ref in stage.output_inputs():
         if ref.stage in active and not pipeline.stages[ref.stage].output(ref.output).constant:
             yield local, ref
+
+
+def _pullback_ingredients(
+    primal: str, cotangents: dict[str, list[Source]], block: int
+) -> dict[str, Any]:
+    """What stands in the key of a pullback, whatever it is active in."""
+    given = {
+        name: [[each.key, each.array] for each in sources] for name, sources in cotangents.items()
+    }
+    ingredients: dict[str, Any] = {"primal": primal, "cotangents": given}
+    return ingredients | ({"block": block} if block > 1 else {})
 
 
 def _declared(stage: Stage) -> dict[str, Any]:

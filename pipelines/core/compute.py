@@ -3,7 +3,7 @@
 Pure but for reading the store through `Reader`; writing and bookkeeping are the worker's.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from typing import Any, Protocol
 
@@ -76,15 +76,18 @@ def pullback(step: Step, shard: int, read: Reader, kept: Arrays | None) -> Array
 
 
 def reduction(
-    step: Step, arrays: list[str], slots: int, read: Callable[[Source, int], np.ndarray]
+    step: Step, parts: Mapping[str, Iterable[int]], read: Callable[[Source, int], np.ndarray]
 ) -> Arrays:
-    """The sum over shards of the arrays named, by a pairwise tree in shard order."""
+    """The sum of the parts of each array, by a pairwise tree in their order.
+
+    parts: array -> the shards, or the first shards of blocks, of which a value is stored.
+    """
     of = step.of
     assert of is not None
     named = {}
-    for name in arrays:
+    for name, shards in parts.items():
         source = Source(of.step, of.key, name, slot=True)
-        named[name] = pairwise_sum(read(source, shard) for shard in range(slots))
+        named[name] = pairwise_sum(read(source, shard) for shard in shards)
         refuse_non_finite(step, 0, f"sum of {name}", named[name], per_event=False)
     return named
 

@@ -48,7 +48,8 @@ def missing_slots(
     missing: dict[str, int] = {}
     for step in reversed(list(steps.values())):
         lacking = needed.get(step.id, 0) & ~presence.made[step.id]
-        missing[step.id] = lacking | (saved.get(step.id, 0) & ~presence.kept[step.id])
+        lacking |= saved.get(step.id, 0) & ~presence.kept[step.id]
+        missing[step.id] = _whole_blocks(step, lacking, presence.made[step.id])
         for source in step.reads() if missing[step.id] else ():
             wanted = saved if _is_saved(source, steps) else needed
             wanted[source.step] = wanted.get(source.step, 0) | _read_slots(
@@ -61,6 +62,13 @@ def _is_saved(source: Source, steps: Mapping[str, Step]) -> bool:
     return source.key == steps[source.step].residuals
 
 
+def _whole_blocks(step: Step, lacking: int, made: int) -> int:
+    """What has to be computed: a block's sums need all of its shards, unless they are stored."""
+    if step.block == 1 or not lacking:
+        return lacking
+    return masks.in_whole_blocks(lacking, made, step.block, step.slots)
+
+
 def _read_slots(source: Source, slots: int, steps: Mapping[str, Step]) -> int:
     return slots if source.slot else masks.full(steps[source.step].slots)
 
@@ -68,10 +76,16 @@ def _read_slots(source: Source, slots: int, steps: Mapping[str, Step]) -> int:
 def _artefact(store: Store, key: str | None, step: Step) -> Artefact | None:
     """A step's artefact; one that is cut otherwise than its key says is not believed."""
     found = store.get(key) if key else None
-    if found is not None and found.slots != step.slots:
-        store.set_aside(found.folder, f"{found.slots} slots, where the plan has {step.slots}")
-        return None
-    return found
+    if found is None or _is_cut_as_planned(found, step):
+        return found
+    store.set_aside(found.folder, f"not {step.slots} slots, with sums over {step.block} each")
+    return None
+
+
+def _is_cut_as_planned(artefact: Artefact, step: Step) -> bool:
+    block = step.block if artefact.key == step.key else 1  # residuals are not added up
+    blocks = {each.block for each in artefact.specs.values() if each.placement == "shard"}
+    return artefact.slots == step.slots and blocks <= {block}
 
 
 def _slots(artefact: Artefact | None) -> int:

@@ -77,7 +77,7 @@ class Description:
         if not call.source and call.sample and call.sample[0] % call.sample[1]:
             self._check_rows(step, self._outputs(step, step.slots - 1), step.slots - 1)
         self._check_declared(call, outputs)
-        found = {step.key: {name: _spec(call, name, each) for name, each in outputs.items()}}
+        found = {step.key: {name: _spec(step, name, each) for name, each in outputs.items()}}
         if step.residuals:
             given = self._abstract(parameters(call)), self._inputs(step, 0)
             kept = framework(step.framework).describe_residuals(call, *given)
@@ -233,20 +233,21 @@ def _check_as_declared(call: Call, name: str, each: Abstract) -> None:
             )
 
 
-def _spec(call: Call, name: str, each: Abstract) -> ArraySpec:
+def _spec(step: Step, name: str, each: Abstract) -> ArraySpec:
+    call = _call(step)
     unit = call.units.get(name, "1")
     if call.sample is None:
         return ArraySpec.once(each.shape, each.dtype, unit)
     count, shard, _ = call.sample
     if name in call.summed:
-        return ArraySpec.per_shard(-(-count // shard), each.shape, each.dtype, unit)
+        return ArraySpec.per_shard(step.slots, each.shape, each.dtype, unit, step.block)
     return ArraySpec.per_event(count, shard, each.shape[1:], each.dtype, unit)
 
 
 def _partial(step: Step, shape: tuple[int, ...], dtype: str, unit: str) -> ArraySpec:
     if step.over == "once":
         return ArraySpec.once(shape, dtype, unit)
-    return ArraySpec.per_shard(step.slots, shape, dtype, unit)
+    return ArraySpec.per_shard(step.slots, shape, dtype, unit, step.block)
 
 
 def _call(step: Step) -> Call:

@@ -61,7 +61,6 @@ class Identity:
         return keys.key("residuals", primal=self.primals[stage.name], policy="residuals")
 
     def _ingredients(self, stage: Stage, known: Mapping[str, str]) -> dict[str, Any]:
-        sample = stage.sample if stage.over is Over.EVENTS else None
         return {
             "function": str(stage.function),
             "code": code_digest(stage.function, self.memo),
@@ -72,8 +71,8 @@ class Identity:
             },
             "inputs": {local: self._input_key(ref, known) for local, ref in stage.inputs.items()},
             "summed": sorted(name for name in stage.outputs if stage.is_summed(name)),
-            "sample": None if sample is None else [sample.count, sample.shard],
-            "seed": sample.seed if sample is not None and stage.source else None,
+            "sample": _sample(stage),
+            "seed": stage.sample.seed if stage.sample is not None and stage.source else None,
             "residuals": stage.checkpoint is Checkpoint.RESIDUALS,
             "framework": stage.framework,
             "versions": self.environment.versions(stage.framework),
@@ -105,3 +104,11 @@ class Identity:
                 "options": dict(dataset.options),
             }
         )
+
+
+def _sample(stage: Stage) -> list[int] | None:
+    """What the values of a stage depend on: the events, and how they are cut and added up."""
+    if stage.over is not Over.EVENTS or stage.sample is None:
+        return None
+    block = [stage.block] if stage.has_sums and stage.block > 1 else []
+    return [stage.sample.count, stage.sample.shard, *block]

@@ -63,11 +63,15 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Sample:
-    """Events of one source: how many, and how they are cut into shards."""
+    """Events of one source: how many, and how they are cut into shards.
+
+    block: over how many consecutive shards sums are added up before they are stored.
+    """
 
     count: int
     shard: int
     seed: int | None
+    block: int = 1
 
     @property
     def shards(self) -> int:
@@ -144,6 +148,14 @@ class Stage:
 
     def is_summed(self, name: str) -> bool:
         return self.over is Over.EVENTS and self.output(name).sum
+
+    @property
+    def has_sums(self) -> bool:
+        return any(self.is_summed(name) for name in self.outputs)
+
+    @property
+    def block(self) -> int:
+        return self.sample.block if self.over is Over.EVENTS and self.sample else 1
 
     @property
     def slots(self) -> int:

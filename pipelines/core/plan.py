@@ -40,6 +40,7 @@ class Request(msgspec.Struct, frozen=True):
     wrt: list[str] | None = None  # parameters; None: all
     jobs: int = 1  # how many tasks the shards of a segment are cut into, at most
     force: bool = False
+    durable: bool = False  # each chunk is synced to disk before it counts
     mem_mb: int | None = None  # of each task; None: as its stages ask
     runtime_min: int | None = None
 
@@ -61,6 +62,7 @@ class Plan(msgspec.Struct, frozen=True):
     to_create: list[str]  # steps whose artefact does not exist yet
     gradients: dict[str, list[Source]]
     force: bool
+    durable: bool
     remarks: list[str]  # what a user should know before it runs
 
     def step(self, step_id: str) -> Step:
@@ -124,6 +126,7 @@ def make_plan(store: Store, pipeline: Pipeline, request: Request) -> Plan:
         to_create=[step.id for step in steps if missing[step.id] and step.id in presence.absent],
         gradients=chain.gradients,
         force=request.force,
+        durable=request.durable,
         remarks=[*_remarks(steps, missing, environment, presence.foreign)],
     )
 

@@ -22,7 +22,7 @@ _MINUTES = {"s": 1 / 60, "min": 1, "m": 1, "h": 60, "d": 1440}
 DEFAULT_MEMORY_MB = 2048
 
 
-class Resources(msgspec.Struct, frozen=True):
+class Resources(msgspec.Struct, frozen=True, omit_defaults=True):
     """Processors, GPUs, memory in MB (2**20 bytes) and minutes; None: as the machine gives."""
 
     cpus: int = 1

@@ -13,6 +13,7 @@ import yaml
 from msgspec import UNSET, Meta, UnsetType
 
 from diffpipe.cache.errors import PipelineError, did_you_mean
+from diffpipe.cache.masks import MOST_SHARDS
 
 _MAX_BYTES = 1_000_000
 _MAX_VALUES = 200_000  # after aliases are unfolded
@@ -43,6 +44,7 @@ class EventsEntry(_Strict, frozen=True):
     uses: str
     count: _POSITIVE
     shard: _POSITIVE
+    block: Annotated[int, Meta(ge=1, le=MOST_SHARDS)] = 1
     seed: Annotated[int, Meta(ge=0)] = 0
     options: dict[str, Any] = {}
     outputs: dict[str, OutputEntry] = {}

@@ -82,6 +82,7 @@ class Step(msgspec.Struct, frozen=True):
     active_inputs: list[str] = []
     active_parameters: list[str] = []
     of: Source | None = None
+    block: int = 1  # over how many shards its sums are added up before they are stored
     platform: str = "cpu"
     resources: Resources = Resources()
 

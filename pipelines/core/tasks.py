@@ -5,9 +5,12 @@ waiting for another class make one task, or for events one task per batch of sha
 changes nothing that is stored.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Literal
 
 import msgspec
@@ -26,7 +29,7 @@ class Work(msgspec.Struct, frozen=True):
     slots: list[list[int]]
 
 
-class Task(msgspec.Struct, frozen=True):
+class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one job does, in order, which tasks it waits for, and what it needs."""
 
     id: str
@@ -81,18 +84,26 @@ class _Makers:
 def _batches(
     number: int, group: list[Step], missing: Mapping[str, int], jobs: int, makers: _Makers
 ) -> Iterator[Task]:
-    union = 0
-    for step in group:
-        union |= missing[step.id]
+    todo = {step.id: masks.to_ranges(missing[step.id]) for step in group}
     once = group[0].over == "once"
-    for index, batch in enumerate([union] if once else masks.split(union, jobs)):
-        mine = {step.id: missing[step.id] & batch for step in group}
-        name = f"{number:02d}-once" if once else f"{number:02d}-events-{index}"
+    batches = _cut(group, missing, 1 if once else jobs)
+    digits = len(str(len(batches) - 1))
+    for index, batch in enumerate(batches):
+        mine = {each: masks.within(slots, batch.start, batch.stop) for each, slots in todo.items()}
+        name = f"{number:02d}-once" if once else f"{number:02d}-events-{index:0{digits}d}"
         yield _task(name, [step for step in group if mine[step.id]], mine, makers)
 
 
-def _task(name: str, steps: list[Step], mine: Mapping[str, int], makers: _Makers) -> Task:
-    work = [Work(step.id, masks.to_ranges(mine[step.id])) for step in steps]
+def _cut(group: list[Step], missing: Mapping[str, int], jobs: int) -> list[range]:
+    """The batches of a group; the blocks of its sums stay whole."""
+    union = reduce(or_, (missing[step.id] for step in group))
+    return masks.spans(union, jobs, math.lcm(*(step.block for step in group)))
+
+
+def _task(
+    name: str, steps: list[Step], mine: Mapping[str, list[list[int]]], makers: _Makers
+) -> Task:
+    work = [Work(step.id, mine[step.id]) for step in steps]
     shards = range(min(each.slots[0][0] for each in work), max(each.slots[-1][1] for each in work))
     after = {task for step in steps for each in step.reads() for task in makers.of(each, shards)}
     task = Task(

@@ -41,7 +41,7 @@ class Scheduler(SchedulerBase):
         del remaining_jobs, input_sizes
         free = {name: each for name, each in available_resources.items() if isinstance(each, int)}
         chosen = []
-        for job in selectable_jobs:
+        for job in sorted(selectable_jobs, key=lambda job: job.jobid):  # the order of the plan
             needs = {name: job.scheduler_resources.get(name, 0) for name in free}
             if all(needs[name] <= free[name] for name in free):
                 chosen.append(job)

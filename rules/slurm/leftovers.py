@@ -10,16 +10,20 @@ from collections.abc import Callable
 from diffpipe.cache.store import Store
 from diffpipe.rules import runs
 from diffpipe.rules.slurm import commands
-from diffpipe.rules.slurm.place import job_prefix
+from diffpipe.rules.slurm.place import job_name
 
 _POLL_SECONDS = 2
 
 
 def settle(store: Store, said: Callable[[str], None]) -> None:
     """Wait until no job of an earlier run is left; raises ClusterError where Slurm cannot say."""
-    for run in runs.with_jobs(store):
+    left = runs.with_jobs(store)
+    if left and not commands.is_here():
+        said(f"Slurm jobs of the run {left[-1].folder.name} may still be at work: ask the cluster")
+        return
+    for run in left:
         told = False
-        while jobs := commands.queue(job_prefix(run)):
+        while jobs := commands.queue(job_name(run)):
             waiting = [job for job in jobs if not job.at_work]
             commands.cancel(waiting)
             if not told:

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from shlex import join
 
-from diffpipe.cache.errors import ClusterError
 from diffpipe.cache.layout import unique
 from diffpipe.cache.store import Store, writing
 from diffpipe.pipelines.core.resources import Resources
@@ -17,10 +16,8 @@ _WARNING_SECONDS = 30  # before the time limit, to end in good order
 
 def submit(store: Store, arguments: list[str], resources: Resources, account: Account) -> str:
     """Submit `diffpipe` with these arguments; the number of its job. Raises ClusterError."""
+    commands.refuse_the_impossible(resources, account)
     flags = commands.request(resources) + account.flags
-    refused = commands.refusal(flags)
-    if refused:
-        raise ClusterError(f"the cluster can never run {' '.join(flags)}: {refused}")
     name = f"diffpipe-pilot-{time.strftime('%Y%m%d-%H%M%S')}-{unique()[:6]}"
     with writing(store.root):
         store.layout.pilots.mkdir(parents=True, exist_ok=True)
@@ -39,6 +36,6 @@ def log_of(store: Store, job: commands.Job) -> Path:
 
 def pilots(store: Store) -> list[commands.Job]:
     """The pilots of this store that wait or run."""
-    if not store.layout.pilots.exists():
+    if not store.layout.pilots.exists() or not commands.is_here():
         return []
     return [job for job in commands.queue("diffpipe-pilot-") if log_of(store, job).exists()]

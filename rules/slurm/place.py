@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 from diffpipe.cache.errors import ClusterError, UsageError
 from diffpipe.cache.layout import RunLayout
 from diffpipe.pipelines.core.plan import Plan
-from diffpipe.rules import place, runs
+from diffpipe.rules import place, runs, worker
 from diffpipe.rules.slurm import commands
 from diffpipe.rules.slurm.commands import Account
 
@@ -59,16 +59,9 @@ class Slurm(place.Place):
                 "submitting to Slurm needs Snakemake's Slurm plugin, which is not installed",
                 hint="pip install 'diffpipe[slurm]'",
             )
-        for task in {task.resources: task for task in plan.tasks}.values():
-            flags = commands.request(task.resources) + self.account.flags
-            refused = commands.refusal(flags)
-            if refused:
-                stages = ", ".join(dict.fromkeys(plan.step(each.step).stage for each in task.work))
-                raise ClusterError(
-                    f"the cluster can never run stages {stages} with {' '.join(flags)}: {refused}",
-                    hint="see resources: in the pipeline file, and --partition --mem --time",
-                )
-        self._run = run
+        for resources in {task.resources for task in plan.tasks}:
+            commands.refuse_the_impossible(resources, self.account)
+        self._run, self._executor = run, None
         runs.note_jobs(run, left=True)
 
     def describe(self) -> None:
@@ -85,12 +78,12 @@ class Slurm(place.Place):
         from diffpipe.rules.plugins import slurm
 
         settings = slurm.settings(
-            self._ready,
+            self,
             logdir=self.run.logs / "slurm",
             keep_successful_logs=True,
             init_seconds_before_status_checks=_POLL_SECONDS,
-            no_account=self.account.account is None,
-            jobname_prefix=job_prefix(self.run),
+            jobname_prefix=job_name(self.run),
+            pass_command_as_script=True,
             status_command="squeue",  # it needs no accounting database
         )
         remote = RemoteExecutionSettings(seconds_between_status_checks=_POLL_SECONDS)
@@ -100,14 +93,28 @@ class Slurm(place.Place):
             "remote_execution_settings": remote,
         }
 
-    def _ready(self, executor: "Executor") -> None:
+    def ready(self, executor: "Executor") -> None:
         self._executor = executor
+
+    def lost(self, task: str, number: str, state: str) -> None:
+        """Leave word of a job that Slurm ended, unless its worker did."""
+        if not self.run.error(task).exists():
+            why = f"Slurm job {number} of task {task} ended: {state.lower().replace('_', ' ')}"
+            more = {
+                "TIMEOUT": "ask for more with --time; ",
+                "OUT_OF_MEMORY": "try a larger --mem; ",
+            }
+            hint = f"{more.get(state, '')}finished shards are kept, the same command goes on"
+            worker.report(self.run, task, ClusterError(why, hint=f"{hint}; see {self.run.logs}"))
 
     def check(self) -> None:
         if self._run is None or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + _POLL_SECONDS
-        jobs = commands.queue(job_prefix(self._run))
+        try:
+            jobs = commands.queue(job_name(self._run))
+        except ClusterError:  # it is busy; jobs go on meanwhile
+            return
         self._queued = sum(not job.at_work for job in jobs)
         for job in jobs:
             if job.never_starts:
@@ -120,21 +127,21 @@ class Slurm(place.Place):
         if self._run is None:
             return
         if at_once:
-            self._executor.abort() if self._executor else None
-            cancel(job_prefix(self._run))
+            if self._executor is not None:
+                self._executor.abort()
+            cancel(job_name(self._run))
         runs.note_jobs(self._run, left=False)
-        self._run = None
 
 
-def job_prefix(run: RunLayout) -> str:
-    """How the names of a run's jobs begin."""
+def job_name(run: RunLayout) -> str:
+    """The name of all jobs of a run."""
     return f"diffpipe-{run.folder.name}"
 
 
-def cancel(prefix: str) -> None:
+def cancel(name: str) -> None:
     """Cancel all jobs of a run, and wait until they are gone."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while jobs := commands.queue(prefix):
+    while jobs := commands.queue(name):
         commands.cancel(jobs)
         if time.monotonic() > deadline:
             numbers = ", ".join(job.number for job in jobs)
