@@ -80,10 +80,10 @@ def _run(chosen: Chosen, sweep: Sweep, where: Where, manner: Manner) -> None:
         return
     from diffpipe.cli import report
     from diffpipe.cli.progress import make_observer
-    from diffpipe.rules import drive
+    from diffpipe.rules.drive import Drive
 
     with make_observer(manner.quiet, manner.verbose) as observer:
-        finished = drive.run(store, pipeline, request, place, observer, wait=manner.wait)
+        finished = Drive(store, pipeline, request, place, observer).run(wait=manner.wait)
     if manner.as_json:
         report.print_json(report.document(finished, pipeline))
     else:

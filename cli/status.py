@@ -1,25 +1,20 @@
 """`diffpipe status`: who is at work on the store, how runs ended, what a pipeline lacks."""
 
-import sys
-import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diffpipe.cache.errors import DiffpipeError
+from diffpipe.cli.follow import asked, follow, pilots
 from diffpipe.cli.options import Chosen, Printed, grouped
 from diffpipe.cli.report import print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from diffpipe.cache.layout import RunLayout
     from diffpipe.cache.store import Store
     from diffpipe.rules.slurm.commands import Job
 
 _LAST = 5
-_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -36,8 +31,8 @@ def status(chosen: Chosen, watching: Watching, printed: Printed) -> None:
 
     store = chosen.open_store(create=False)
     if watching.follow:
-        _follow(store)
-    jobs = _pilots(store)
+        follow(store)
+    jobs = pilots(store)
     found = {
         "store": str(store.root),
         "at_work": lock.holder(store),
@@ -75,18 +70,9 @@ def _run(store: "Store", run: "RunLayout") -> dict[str, Any]:
     ended = runs.outcome(run)
     found: dict[str, Any] = {"run": run.folder.name, "state": ended.state}
     found["job"] = runs.started(run).get("job")
-    if _at_work(store, run):
+    if runs.at_work(store, run):
         return found | {"state": "at work", "tasks": _tasks(run)}
     return found | {"seconds": ended.seconds, "error": ended.message or None}
-
-
-def _at_work(store: "Store", run: "RunLayout") -> bool:
-    """Whether this is the run that holds the store."""
-    from diffpipe.cache import lock
-    from diffpipe.rules import runs
-
-    last = runs.all_runs(store)[-1:]
-    return [run] == last and runs.outcome(run).state == "killed" and bool(lock.holder(store))
 
 
 def _tasks(run: "RunLayout") -> dict[str, int]:
@@ -109,62 +95,7 @@ def _queued(run: "RunLayout") -> int:
     from diffpipe.rules.slurm import commands
     from diffpipe.rules.slurm.place import job_name
 
-    return sum(not job.at_work for job in _asked(lambda: commands.queue(job_name(run))))
-
-
-def _pilots(store: "Store") -> "list[Job]":
-    from diffpipe.rules.slurm import pilot
-
-    return _asked(lambda: pilot.pilots(store))
-
-
-def _asked(question: "Callable[[], list[Job]]") -> "list[Job]":
-    """What Slurm answers; where it does not, that is said, and the rest of the status too."""
-    try:
-        return question()
-    except DiffpipeError as error:
-        print(f"warning: {error.message}", file=sys.stderr)
-        return []
-
-
-def _follow(store: "Store") -> None:
-    """Show the run at work as its own display does, and wait for one that is in the queue."""
-    from diffpipe.cli.progress import make_observer
-
-    try:
-        with make_observer(quiet=False, verbose=False) as observer:
-            _wait_for_pilots(store, observer)
-            for run in _last_runs(store)[-1:]:
-                _show(store, run, observer)
-    except KeyboardInterrupt:
-        print("what runs goes on; diffpipe status --follow shows it again")
-
-
-def _wait_for_pilots(store: "Store", observer: Any) -> None:
-    from diffpipe.cache import lock
-
-    told: set[str] = set()
-    while not lock.holder(store) and (jobs := _pilots(store)):
-        for job in jobs:
-            if job.state not in told:
-                told.add(job.state)
-                observer.said(str(job))
-        time.sleep(_POLL_SECONDS)
-
-
-def _show(store: "Store", run: "RunLayout", observer: Any) -> None:
-    from diffpipe.rules import runs
-
-    plan, records = runs.plan(run), runs.Records(run)
-    if plan is None or not _at_work(store, run):
-        return
-    observer.planned(plan, records)
-    while _at_work(store, run):
-        records.update()
-        observer.tick(0)
-        time.sleep(_POLL_SECONDS)
-    records.update(now=True)
-    observer.tick(0)
+    return sum(not job.at_work for job in asked(lambda: commands.queue(job_name(run))))
 
 
 def _print(found: dict[str, Any], jobs: "list[Job]") -> None:

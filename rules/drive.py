@@ -49,81 +49,84 @@ class Finished:
     seconds: float
 
 
-def run(
-    store: Store,
-    pipeline: Pipeline,
-    request: Request,
-    place: "Place",
-    observer: Observer,
-    *,
-    wait: bool = False,
-) -> Finished:
-    """Compute what is missing and give the results; raises DiffpipeError."""
-    start = time.monotonic()
-    plan = make_plan(store, pipeline, request)
-    if not plan.tasks:
+@dataclass(frozen=True)
+class Drive:
+    """What is asked of which pipeline, on which store, and where it is computed."""
+
+    store: Store
+    pipeline: Pipeline
+    request: Request
+    place: "Place"
+    observer: Observer
+
+    def run(self, *, wait: bool = False) -> Finished:
+        """Compute what is missing and give the results; raises DiffpipeError."""
+        start = time.monotonic()
+        plan = self._plan()
+        if not plan.tasks:
+            try:
+                results, took = read_results(self.store, plan), time.monotonic() - start
+                return Finished(plan, results, Counter(), plan.slots_present, took)
+            except DamagedError as error:
+                self.observer.said(f"{error.message}; it is computed again")
+        from diffpipe.rules.slurm import leftovers  # here, since an unchanged rerun ends before
+
+        waited: list[str] = []
+
+        def on_wait(who: str) -> None:
+            waited.append(who)
+            self.observer.said(f"waiting for {who}")
+
+        with lock.hold(self.store, wait=wait, on_wait=on_wait):
+            waited += leftovers.settle(self.store, self.observer.said)
+            return self._compute(None if waited or not plan.tasks else plan, start)
+
+    def _plan(self) -> Plan:
+        return make_plan(self.store, self.pipeline, self.request)
+
+    def _compute(self, plan: Plan | None, start: float) -> Finished:
+        """Execute a plan (None: make one), and again as long as damage is found."""
+        executed: Done = Counter()
+        for attempt in range(_REPLANS + 1):
+            plan = plan or self._plan()
+            try:
+                if plan.tasks:
+                    self._execute(plan, executed)
+                results, present = read_results(self.store, plan), _present(self.store, plan)
+                return Finished(plan, results, executed, present, time.monotonic() - start)
+            except DamagedError as error:
+                if attempt == _REPLANS:
+                    raise
+                self.observer.said(f"{error.message}; it was moved aside and is computed again")
+                plan = None
+        raise AssertionError("unreachable")
+
+    def _execute(self, plan: Plan, executed: "Done") -> None:
+        from diffpipe.rules import engine, runs  # here, since an unchanged rerun ends before
+
+        run, start = runs.start_run(self.store, plan), time.monotonic()
+        records, outcome = runs.Records(run), runs.Outcome("failed")
+
+        def tick() -> None:
+            records.update()
+            self.observer.tick(self.place.queued)
+
+        for remark in plan.remarks:
+            self.observer.said(remark)
         try:
-            results = read_results(store, plan)
-            return Finished(plan, results, Counter(), plan.slots_present, time.monotonic() - start)
-        except DamagedError as error:
-            observer.said(f"{error.message}; it is computed again")
-    from diffpipe.rules.slurm import leftovers  # here, since an unchanged rerun ends before
-
-    with lock.hold(store, wait=wait, on_wait=lambda who: observer.said(f"waiting for {who}")):
-        leftovers.settle(store, observer.said)
-        return _compute(store, pipeline, request, place, observer, start)
-
-
-def _compute(
-    store: Store,
-    pipeline: Pipeline,
-    request: Request,
-    place: "Place",
-    observer: Observer,
-    start: float,
-) -> Finished:
-    executed: Done = Counter()
-    for attempt in range(_REPLANS + 1):
-        plan = make_plan(store, pipeline, request)
-        try:
-            if plan.tasks:
-                _execute(store, plan, place, observer, executed)
-            results, present = read_results(store, plan), _present(store, plan)
-            return Finished(plan, results, executed, present, time.monotonic() - start)
-        except DamagedError as error:
-            if attempt == _REPLANS:
-                raise
-            observer.said(f"{error.message}; it was moved aside and is computed again")
-    raise AssertionError("unreachable")
-
-
-def _execute(
-    store: Store, plan: Plan, place: "Place", observer: Observer, executed: "Done"
-) -> None:
-    from diffpipe.rules import engine, runs  # here, since an unchanged rerun ends before
-
-    run, start = runs.start_run(store, plan), time.monotonic()
-    records = runs.Records(run)
-    outcome = runs.Outcome("failed")
-
-    def tick() -> None:
-        records.update()
-        observer.tick(place.queued)
-
-    for remark in plan.remarks:
-        observer.said(remark)
-    try:
-        observer.planned(plan, records)
-        engine.execute(plan, run, place, tick)
-        outcome = runs.Outcome("done")
-    except DiffpipeError as error:
-        interrupted = isinstance(error, InterruptedRunError)
-        outcome = runs.Outcome("interrupted" if interrupted else "failed", error=error.to_json())
-        raise
-    finally:
-        records.update(now=True)
-        executed.update(records.done)
-        runs.end_run(run, structs.replace(outcome, seconds=time.monotonic() - start))
+            self.observer.planned(plan, records)
+            engine.execute(plan, run, self.place, tick)
+            outcome = runs.Outcome("done")
+        except DiffpipeError as error:
+            interrupted = isinstance(error, InterruptedRunError)
+            outcome = runs.Outcome(
+                "interrupted" if interrupted else "failed", error=error.to_json()
+            )
+            raise
+        finally:
+            records.update(now=True)
+            executed.update(records.done)
+            runs.end_run(run, structs.replace(outcome, seconds=time.monotonic() - start))
 
 
 def _present(store: Store, plan: Plan) -> dict[str, int]:

@@ -38,7 +38,8 @@ class Here(Place):
         self.pool.compute(worker.DESCRIBE)
 
     def resources(self) -> dict[str, Any]:
-        return {"cores": self.cores}
+        no_defaults: dict[str, Any] = {}  # a temporary folder for each job is a tenth of planning
+        return {"cores": self.cores, "default_resources": no_defaults}
 
     def execution(self) -> dict[str, Any]:
         from diffpipe.rules.plugins import executor  # imports Snakemake

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from diffpipe.cache import documents
+from diffpipe.cache import documents, lock
 from diffpipe.cache.errors import DiffpipeError, from_json
 from diffpipe.cache.layout import RunLayout, unique
 from diffpipe.cache.store import Store, writing
@@ -115,6 +115,12 @@ def all_runs(store: Store) -> list[RunLayout]:
     except FileNotFoundError:
         return []
     return [store.layout.run(name) for name in names]
+
+
+def at_work(store: Store, run: RunLayout) -> bool:
+    """Whether this is the run that holds the store."""
+    last = all_runs(store)[-1:]
+    return [run] == last and outcome(run).state == "killed" and lock.holder(store) is not None
 
 
 def errors(run: RunLayout) -> list[DiffpipeError]:

@@ -15,12 +15,15 @@ from diffpipe.rules.slurm.place import job_name
 _POLL_SECONDS = 2
 
 
-def settle(store: Store, said: Callable[[str], None]) -> None:
-    """Wait until no job of an earlier run is left; raises ClusterError where Slurm cannot say."""
+def settle(store: Store, said: Callable[[str], None]) -> list[str]:
+    """Wait until no job of an earlier run is left, and name the runs that left some.
+
+    Raises ClusterError where Slurm cannot say.
+    """
     left = runs.with_jobs(store)
     if left and not commands.is_here():
         said(f"Slurm jobs of the run {left[-1].folder.name} may still be at work: ask the cluster")
-        return
+        return []
     for run in left:
         told = False
         while jobs := commands.queue(job_name(run)):
@@ -31,6 +34,7 @@ def settle(store: Store, said: Callable[[str], None]) -> None:
                 told = True
             time.sleep(_POLL_SECONDS)
         runs.note_jobs(run, left=False)
+    return [run.folder.name for run in left]
 
 
 def _words(run: str, jobs: list[commands.Job], waiting: list[commands.Job]) -> str:
