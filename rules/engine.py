@@ -6,6 +6,7 @@ written is not.
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -38,7 +39,10 @@ def execute(plan: Plan, run: RunLayout, place: Place, tick: Tick = lambda: None)
     """
     loading = _Background(_import_snakemake)  # takes a second, while workers get ready
     with _interruptible(), _ended(place, [loading]) as threads:
-        place.start(plan, run)
+        try:
+            place.start(plan, run)
+        except OSError as error:
+            raise _without_words(run, error) from error
         todo = [lambda: place.describe()] if plan.to_create else []
         todo += [lambda: _snakemake(run, place)] if plan.tasks else []
         for work in todo:
@@ -122,9 +126,10 @@ def _report(run: RunLayout, error: BaseException | None) -> None:
 
 def _without_words(run: RunLayout, error: BaseException) -> DiffpipeError:
     """What can be said of workers that left no word; on a full disk there is no room for one."""
-    if shutil.disk_usage(run.folder).free < _ROOM_FOR_WORDS:
+    full = os.strerror(errno.ENOSPC)
+    if shutil.disk_usage(run.folder).free < _ROOM_FOR_WORDS or full in str(error):
         return UnwritableStoreError(
-            f"cannot write {run.folder.parent.parent}: No space left on device",
+            f"cannot write {run.folder.parent.parent}: {full}",
             hint="free space or choose another folder with --store; what is stored is kept",
         )
     if isinstance(error, DiffpipeError):

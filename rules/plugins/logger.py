@@ -6,6 +6,7 @@ when it fails. The plugin is registered by hand, since Snakemake's search does n
 installs.
 """
 
+import contextlib
 import json
 import sys
 import time
@@ -48,14 +49,16 @@ class LogHandler(LogHandlerBase):
 
     def emit(self, record: LogRecord) -> None:
         event = getattr(record, "event", None)
-        if event in _EVENTS:
-            self._note(event, record)
-        elif record.levelno >= WARNING or event is LogEvent.ERROR:
-            self._log.write(f"{record.levelname}: {record.getMessage()}\n")
+        with contextlib.suppress(OSError):  # a full disk has no room for words
+            if event in _EVENTS:
+                self._note(event, record)
+            elif record.levelno >= WARNING or event is LogEvent.ERROR:
+                self._log.write(f"{record.levelname}: {record.getMessage()}\n")
 
     def close(self) -> None:
-        self._events.close()
-        self._log.close()
+        for file in (self._events, self._log):
+            with contextlib.suppress(OSError):
+                file.close()
         super().close()
 
     def _note(self, event: Any, record: Any) -> None:

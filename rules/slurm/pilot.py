@@ -19,9 +19,10 @@ def submit(store: Store, arguments: list[str], resources: Resources, account: Ac
     commands.refuse_the_impossible(resources, account)
     flags = commands.request(resources) + account.flags
     name = f"diffpipe-pilot-{time.strftime('%Y%m%d-%H%M%S')}-{unique()[:6]}"
+    log = store.layout.pilots / f"{name}.log"
     with writing(store.root):
         store.layout.pilots.mkdir(parents=True, exist_ok=True)
-    log = store.layout.pilots / f"{name}.log"
+        log.touch()  # it says whose the job is, while that waits
     signal = f"--signal=B:TERM@{_WARNING_SECONDS}"
     command = [sys.executable, "-P", "-m", "diffpipe.cli.app", *arguments]
     script = f"#!/bin/sh\ncd {join([str(Path.cwd())])} && exec {join(command)}\n"
