@@ -19,6 +19,7 @@ from diffpipe.cache.errors import DamagedError, StoreError, UnwritableStoreError
 from diffpipe.cache.layout import unique
 
 _READABLE_BY_UMASK = 0o666
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_A_FILE = {errno.ELOOP: "a symbolic link", errno.EISDIR: "a folder", errno.ENXIO: "a pipe"}
 
 
@@ -30,9 +31,10 @@ def writing(root: Path) -> Iterator[None]:
     except StoreError:
         raise
     except OSError as error:
+        cure = "free space" if error.errno in _FULL else "make it writable"
         raise UnwritableStoreError(
             f"cannot write the store {root}: {error.strerror}",
-            hint="free space or choose another folder with --store; what is stored is kept",
+            hint=f"{cure} or choose another folder with --store; what is stored is kept",
         ) from error
 
 

@@ -3,6 +3,7 @@
 Politeness, not correctness: two writers of one slot would write the same content.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -20,6 +21,7 @@ from diffpipe.cache.errors import BusyStoreError, DamagedError, StoreError
 from diffpipe.cache.store import Store, writing
 
 _POLL_SECONDS = 0.2
+_GLANCES, _GLANCE_SECONDS = 10, 0.01
 
 
 @contextmanager
@@ -72,11 +74,13 @@ def _acquire(file: FileIO, store: Store, wait: bool, on_wait: Callable[[str], No
 
 
 def _try(file: FileIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    """Take the lock; one who only asks who holds it has it for a moment, which is no refusal."""
+    for _ in range(_GLANCES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(_GLANCE_SECONDS)
+    return False
 
 
 def _describe_holder(file: FileIO) -> None:

@@ -190,6 +190,22 @@ def test_a_set_of_shards_survives_its_way_through_ranges(shards):
     assert sum(piece.bit_count() for piece in pieces) == len(shards)
 
 
+def test_who_only_asks_for_the_holder_refuses_nobody(store):
+    stop = threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            lock.holder(store)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    for _ in range(200):
+        with lock.hold(store):
+            pass
+    stop.set()
+    asking.join()
+
+
 def test_a_run_that_waits_takes_the_store_when_the_first_one_ends(store):
     order = []
 

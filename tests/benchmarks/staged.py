@@ -75,7 +75,7 @@ def staged(events: int, folder: Path, *more: str) -> tuple[Timed, dict]:
     command = [sys.executable, "-m", "diffpipe.cli.app", "run", "backward", "drell_yan", "-q"]
     done = timed(
         [*command, "--json", "--events", str(events), *more],
-        os.environ | {"DIFFPIPE_STORE": str(folder)},
+        os.environ | {"DIFFPIPE_STORE": str(folder), "XDG_CACHE_HOME": str(folder / "cache")},
     )
     return done, json.loads(done.output)
 
@@ -87,10 +87,11 @@ def shard_seconds(folder: Path) -> float:
     a step is counted as their median.
     """
     steps: dict[str, list[float]] = {}
-    for path in max((folder / "runs").iterdir()).glob("records/*-events-*.jsonl"):
+    for path in max((folder / "runs").iterdir()).glob("records/*.jsonl"):
         for line in map(json.loads, path.read_text().splitlines()):
             steps.setdefault(line["step"], []).append(line["seconds"])
-    return sum(len(each) * statistics.median(each) for each in steps.values())
+    over_events = (each for each in steps.values() if len(each) > 1)
+    return sum(len(each) * statistics.median(each) for each in over_events)
 
 
 def stored_mb(folder: Path) -> float:
