@@ -18,7 +18,8 @@ from typing import Any
 
 from diffpipe.cache import documents, files
 from diffpipe.cache.errors import BusyStoreError, DamagedError, StoreError
-from diffpipe.cache.store import Store, writing
+from diffpipe.cache.files import writing
+from diffpipe.cache.store import Store
 
 _POLL_SECONDS = 0.2
 _GLANCES, _GLANCE_SECONDS = 10, 0.01

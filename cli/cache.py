@@ -8,7 +8,7 @@ from diffpipe.cli.options import JsonOption, StoreOption, open_store
 from diffpipe.cli.report import print_json
 
 if TYPE_CHECKING:
-    from diffpipe.cache.store import Artefact
+    from diffpipe.cache.artefact import Artefact
 
 app = typer.Typer(help="Look into the store.", no_args_is_help=True)
 

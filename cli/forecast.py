@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from diffpipe.cache.chunks import ArraySpec
+    from diffpipe.cache.specs import ArraySpec
     from diffpipe.cache.store import Store
     from diffpipe.pipelines.core.model import Pipeline
     from diffpipe.pipelines.core.plan import Plan, Request

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from diffpipe.cache.store import Store
     from diffpipe.pipelines.core.model import Pipeline
     from diffpipe.pipelines.core.plan import Request
+    from diffpipe.pipelines.core.resources import Resources
 
 app = typer.Typer(
     help="Run a sweep: forward for values, backward for gradients.", no_args_is_help=True
@@ -74,7 +75,8 @@ def backward(chosen: Chosen, sweep: Gradient, where: Where, manner: Manner) -> N
 def _run(chosen: Chosen, sweep: Sweep, where: Where, manner: Manner) -> None:
     store = chosen.open_store(create=not manner.dry_run)
     pipeline = chosen.open_pipeline(where.gpus_per_job)
-    place, request = where.place(), _request(sweep, where)
+    place = where.place()
+    request = _request(sweep, place.jobs, where.limits)
     if manner.dry_run:
         _dry_run(store, pipeline, request, manner)
         return
@@ -90,19 +92,18 @@ def _run(chosen: Chosen, sweep: Sweep, where: Where, manner: Manner) -> None:
         report.show(finished, pipeline, verbose=manner.verbose)
 
 
-def _request(sweep: Sweep, where: Where) -> "Request":
+def _request(sweep: Sweep, jobs: int, limits: "Resources") -> "Request":
     from diffpipe.pipelines.core.plan import Request
 
-    backward = isinstance(sweep, Gradient)
     return Request(
-        direction="backward" if backward else "forward",
+        direction="backward" if isinstance(sweep, Gradient) else "forward",
         of=sweep.of,
         wrt=names(sweep.wrt) if isinstance(sweep, Gradient) else None,
-        jobs=where.place().jobs,
+        jobs=jobs,
         force=sweep.force,
         durable=sweep.durable,
-        mem_mb=where.limits.mem_mb,
-        runtime_min=where.limits.runtime_min,
+        mem_mb=limits.mem_mb,
+        runtime_min=limits.runtime_min,
     )
 
 

@@ -67,12 +67,12 @@ def _run(store: "Store", run: "RunLayout") -> dict[str, Any]:
     """How a run ended; of one at work, how far it is."""
     from diffpipe.rules import runs
 
-    ended = runs.outcome(run)
-    found: dict[str, Any] = {"run": run.folder.name, "state": ended.state}
-    found["job"] = runs.started(run).get("job")
+    found = {"run": run.folder.name, "job": runs.started(run).get("job")}
     if runs.at_work(store, run):
         return found | {"state": "at work", "tasks": _tasks(run)}
-    return found | {"seconds": ended.seconds, "error": ended.message or None}
+    ended = runs.outcome(run)
+    how = {"state": ended.state, "seconds": ended.seconds, "error": ended.message or None}
+    return found | how
 
 
 def _tasks(run: "RunLayout") -> dict[str, int]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from diffpipe.cache import lock, upkeep
-from diffpipe.cache.store import Store, writing
+from diffpipe.cache.files import writing
+from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Plan
 from diffpipe.rules import runs
 

@@ -16,8 +16,9 @@ import msgspec
 
 from diffpipe.cache import documents, lock
 from diffpipe.cache.errors import DiffpipeError, from_json
+from diffpipe.cache.files import writing
 from diffpipe.cache.layout import RunLayout, unique
-from diffpipe.cache.store import Store, writing
+from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Plan
 
 _SHARE = 20  # reading takes at most a twentieth of the time
@@ -119,8 +120,9 @@ def all_runs(store: Store) -> list[RunLayout]:
 
 def at_work(store: Store, run: RunLayout) -> bool:
     """Whether this is the run that holds the store."""
-    last = all_runs(store)[-1:]
-    return [run] == last and outcome(run).state == "killed" and lock.holder(store) is not None
+    if run.outcome.exists() or lock.holder(store) is None:
+        return False
+    return all_runs(store)[-1:] == [run]
 
 
 def errors(run: RunLayout) -> list[DiffpipeError]:
@@ -134,7 +136,6 @@ class Records:
 
     run: RunLayout
     done: Done = field(default_factory=Counter)
-    seconds: Counter[tuple[str, str]] = field(default_factory=Counter)
     tasks: dict[str, str] = field(default_factory=dict)  # task -> its last event
     _offsets: dict[Path, int] = field(default_factory=dict)
     _rest_until: float = 0.0
@@ -148,9 +149,7 @@ class Records:
             self.tasks[event["task"]] = event["event"]
         for path in self.run.records.glob("*.jsonl"):
             for line in self._new_lines(path):
-                place = (line["stage"], line["kind"])
-                self.done[place] += 1
-                self.seconds[place] += line["seconds"]
+                self.done[line["stage"], line["kind"]] += 1
         self._rest_until = start + _SHARE * (time.monotonic() - start)
 
     def _new_lines(self, path: Path) -> Iterator[dict[str, Any]]:

@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from diffpipe.cache import masks
+from diffpipe.cache.artefact import Artefact
 from diffpipe.cache.errors import DamagedError, InterruptedRunError
-from diffpipe.cache.store import Artefact, Store
+from diffpipe.cache.store import Store
 from diffpipe.pipelines.core import compute
 from diffpipe.pipelines.core.finite import refuse_non_finite
 from diffpipe.pipelines.core.plan import Plan
@@ -21,13 +21,6 @@ from diffpipe.pipelines.core.steps import Source, Step
 from diffpipe.pipelines.core.tasks import Task
 
 Arrays = dict[str, np.ndarray]
-
-
-def compute_task(plan: Plan, name: str, record: Path, *, still_wanted: Callable[[], bool]) -> None:
-    """Compute every slot of a task that is not complete; raises what the stages raise."""
-    with record.open("a") as lines:
-        store = Store.open(Path(plan.store), create=False)
-        Sweep(plan, store, lines, still_wanted).run(plan.task(name))
 
 
 @dataclass

@@ -28,7 +28,7 @@ from diffpipe.pipelines.frameworks.base import Pull
 from diffpipe.pipelines.frameworks.registry import framework
 from diffpipe.pipelines.frameworks.stage_code import load_stage
 from diffpipe.rules import runs
-from diffpipe.rules.sweep import compute_task
+from diffpipe.rules.sweep import Sweep
 
 CASES = Path(__file__).parent / "cases"
 SYNTHETIC = ("joins", "nested", "curve", "blocks")
@@ -83,7 +83,8 @@ def sweep(
     waiting = list(plan.tasks)
     while waiting:
         ready = [task for task in waiting if done >= set(task.after)][order]
-        compute_task(plan, ready[0].id, run.record(ready[0].id), still_wanted=still_wanted)
+        with run.record(ready[0].id).open("a") as record:
+            Sweep(plan, store, record, still_wanted).run(ready[0])
         done.add(ready[0].id)
         waiting.remove(ready[0])
     records = runs.Records(run)
@@ -170,6 +171,19 @@ def diffpipe(
         env=os.environ | {"DIFFPIPE_STORE": str(store)},
         timeout=300,
         **extra,
+    )
+
+
+def started(pipeline: Path, store: Path, *options: str) -> subprocess.Popen[str]:
+    """`diffpipe run backward --json` as a process at the head of a group of its own."""
+    command = [sys.executable, "-m", "diffpipe.cli.app", "run", "backward", str(pipeline), "--json"]
+    return subprocess.Popen(
+        [*command, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"DIFFPIPE_STORE": str(store)},
+        start_new_session=True,
     )
 
 

@@ -1,6 +1,5 @@
 """A real Slurm cluster: jobs, pilots, and what goes wrong with them."""
 
-import os
 import re
 import shlex
 import shutil
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 import support
 from cluster import slurm_cluster
-from support import bits, diffpipe, document, executions, sweep
+from support import bits, diffpipe, document, executions, started, sweep
 
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Request, make_plan
@@ -22,7 +21,7 @@ from diffpipe.pipelines.core.plan import Request, make_plan
 ROOT = Path(__file__).parent.parent
 CURVE = support.CASES / "curve" / "pipeline.yaml"
 SLOW = support.CASES / "slow" / "pipeline.yaml"
-ON_SLURM = ("--profile", "slurm", "--partition", "debug", "--json")
+ON_SLURM = ("--profile", "slurm", "--partition", "debug")
 PATIENCE_SECONDS = 180
 
 
@@ -54,18 +53,6 @@ def bits_of(pipeline, folder):
     return bits(store, make_plan(store, support.assemble(pipeline), Request("backward")))
 
 
-def start(store, *options):
-    """`diffpipe run backward --profile slurm` on the slow pipeline, as a process of its own."""
-    command = [sys.executable, "-m", "diffpipe.cli.app", "run", "backward", str(SLOW), *ON_SLURM]
-    return subprocess.Popen(
-        [*command, *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"DIFFPIPE_STORE": str(store)},
-    )
-
-
 def wait_until(happens):
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not happens():
@@ -78,7 +65,7 @@ def computed(store):
 
 
 def test_each_task_is_a_job_with_what_its_stages_ask_for(idle, tmp_path):
-    run = start(tmp_path, "--jobs", "3", "--time", "7 min")
+    run = started(SLOW, tmp_path, *ON_SLURM, "--jobs", "3", "--time", "7 min")
     wait_until(lambda: len(idle.jobs()) >= 3)
     asked = set(idle.jobs("%C %m %l %P"))
     names = set(idle.jobs("%j"))
@@ -112,7 +99,7 @@ def test_a_pilot_runs_everything_in_one_job_and_status_follows_it(idle, tmp_path
 @pytest.mark.usefixtures("idle")
 def test_a_gpu_stage_is_given_one_and_says_where_it_computes(tmp_path):
     store = tmp_path / "store"
-    options = (*ON_SLURM, "--jobs", "1", "--gpus-per-job", "1")
+    options = (*ON_SLURM, "--json", "--jobs", "1", "--gpus-per-job", "1")
     done = diffpipe("run", "backward", str(CURVE), *options, store=store)
     assert done.returncode == 0, done.stderr
     assert "stage points asks for a GPU and runs on the CPU" in done.stderr
@@ -145,7 +132,7 @@ def test_what_the_cluster_can_never_do_is_said_at_once(idle, tmp_path, command, 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_cancels_what_was_submitted(idle, tmp_path, by):
-    run = start(tmp_path, "--jobs", "6")
+    run = started(SLOW, tmp_path, *ON_SLURM, "--jobs", "6")
     wait_until(lambda: len(idle.jobs()) == 6)
     run.send_signal(by)
     out, err = run.communicate(timeout=PATIENCE_SECONDS)
@@ -156,7 +143,7 @@ def test_an_interrupt_cancels_what_was_submitted(idle, tmp_path, by):
 
 
 def test_jobs_of_a_killed_run_are_settled_before_another_writes(idle, tmp_path):
-    run = start(tmp_path, "--jobs", "6")
+    run = started(SLOW, tmp_path, *ON_SLURM, "--jobs", "6")
     wait_until(lambda: computed(tmp_path) > 0)
     run.kill()
     run.communicate()
@@ -171,7 +158,7 @@ def test_jobs_of_a_killed_run_are_settled_before_another_writes(idle, tmp_path):
 
 
 def test_a_cancelled_job_is_named_and_the_same_command_goes_on(idle, tmp_path):
-    run = start(tmp_path, "--jobs", "2")
+    run = started(SLOW, tmp_path, *ON_SLURM, "--jobs", "2")
     wait_until(lambda: computed(tmp_path) > 2)
     victim = idle.jobs("%i")[0]
     idle.ask("scancel", victim)

@@ -11,7 +11,6 @@ import pytest
 import zarr
 
 from diffpipe.cache import chunks, keys, lock, masks
-from diffpipe.cache.chunks import ArraySpec
 from diffpipe.cache.errors import (
     BusyStoreError,
     DamagedError,
@@ -19,7 +18,9 @@ from diffpipe.cache.errors import (
     StoreError,
     UnwritableStoreError,
 )
-from diffpipe.cache.store import Store, writing
+from diffpipe.cache.files import writing
+from diffpipe.cache.specs import ArraySpec
+from diffpipe.cache.store import Store
 
 MANIFEST = {"kind": "primal", "stage": "s", "pipeline": "p", "slots": 3}
 

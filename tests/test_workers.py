@@ -3,33 +3,18 @@
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import psutil
 import pytest
 import support
-from support import bits, diffpipe, document, executions, sweep
+from support import bits, diffpipe, document, executions, started, sweep
 
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Request, make_plan
 
 SLOW = support.CASES / "slow" / "pipeline.yaml"
 PATIENCE_SECONDS = 60
-
-
-def start(store, *options):
-    """`diffpipe run backward` on the slow pipeline, in a process group of its own."""
-    command = [sys.executable, "-m", "diffpipe.cli.app", "run", "backward", str(SLOW), "--json"]
-    return subprocess.Popen(
-        [*command, *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"DIFFPIPE_STORE": str(store)},
-        start_new_session=True,
-    )
 
 
 def wait_until(run, happens):
@@ -81,7 +66,7 @@ def test_many_tasks_share_a_process_per_core(tmp_path, undisturbed):
 def test_a_worker_that_dies_takes_down_its_own_task_only_and_that_is_tried_again(
     tmp_path, undisturbed
 ):
-    run = start(tmp_path, "--cores", "2")
+    run = started(SLOW, tmp_path, "--cores", "2")
     wait_until(
         run, lambda: computed(tmp_path, "worker-0") > 2 and computed(tmp_path, "worker-1") > 2
     )
@@ -97,7 +82,7 @@ def test_a_worker_that_dies_takes_down_its_own_task_only_and_that_is_tried_again
 
 
 def test_a_task_whose_worker_dies_twice_is_named_and_nothing_is_lost(tmp_path, undisturbed):
-    run = start(tmp_path, "--cores", "1")
+    run = started(SLOW, tmp_path, "--cores", "1")
     wait_until(run, lambda: computed(tmp_path, "worker-0") > 2)
     workers(run)["worker-0"].kill()
     wait_until(run, lambda: computed(tmp_path, "worker-1") > 0)
@@ -123,7 +108,7 @@ MOMENTS = {
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_an_interrupt_ends_the_run_and_its_workers_and_says_how_to_go_on(tmp_path, by, moment):
-    run = start(tmp_path)
+    run = started(SLOW, tmp_path)
     wait_until(run, lambda: MOMENTS[moment](tmp_path))
     at_work = psutil.Process(run.pid).children(recursive=True)
     run.send_signal(by)
@@ -136,7 +121,7 @@ def test_an_interrupt_ends_the_run_and_its_workers_and_says_how_to_go_on(tmp_pat
 
 
 def test_workers_end_when_the_run_that_started_them_is_killed(tmp_path):
-    run = start(tmp_path)
+    run = started(SLOW, tmp_path)
     wait_until(run, lambda: computed(tmp_path) > 5)
     left = list(workers(run).values())
     os.kill(run.pid, signal.SIGKILL)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from diffpipe.cache import masks
-from diffpipe.cache.store import Artefact, Store
+from diffpipe.cache.artefact import Artefact
+from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.environment import cpu_type
 from diffpipe.pipelines.core.steps import Source, Step
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from diffpipe.cache.chunks import ArraySpec
 from diffpipe.cache.errors import PipelineError, UsageError, did_you_mean
+from diffpipe.cache.specs import ArraySpec
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.compute import parameters, run_source
 from diffpipe.pipelines.core.data import read_data

@@ -13,9 +13,10 @@ import msgspec
 from msgspec import structs
 
 from diffpipe.cache import files
+from diffpipe.cache.artefact import Artefact
 from diffpipe.cache.errors import UsageError, did_you_mean
 from diffpipe.cache.memo import Memo
-from diffpipe.cache.store import Artefact, Store
+from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.assemble import output_ref
 from diffpipe.pipelines.core.chain import Chain, ChoosePullback, exact_pullback
 from diffpipe.pipelines.core.demand import Presence, missing_slots

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
+from diffpipe.cache.artefact import Artefact
 from diffpipe.cache.errors import DamagedError
-from diffpipe.cache.store import Artefact, Store
+from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Plan
 from diffpipe.pipelines.core.steps import Source
 

@@ -48,7 +48,7 @@ class Executor(plugin.Executor):
 
     def format_job_exec(self, job: Any) -> str:
         """The rule's command as it stands: a Snakemake in each job would cost ten seconds."""
-        return f"cd {self.workflow.workdir_init} && {job.shellcmd}"
+        return str(job.shellcmd)
 
     def get_account_arg(self, job: Any) -> Iterator[str]:
         """The account that is given: where there is none the plugin asks around, and complains."""

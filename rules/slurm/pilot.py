@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 from shlex import join
 
+from diffpipe.cache.files import writing
 from diffpipe.cache.layout import unique
-from diffpipe.cache.store import Store, writing
+from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.resources import Resources
 from diffpipe.rules.slurm import commands
 from diffpipe.rules.slurm.commands import Account
