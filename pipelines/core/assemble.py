@@ -142,22 +142,31 @@ def _dataset(scope: _Scope, name: str, raw: Mapping[str, Any]) -> Dataset:
     reader = raw.get("reader")
     if not isinstance(reader, str) or "path" not in raw:
         raise scope.file.fail(place, "a dataset needs `reader` and `path`")
-    paths = {word: value for word, value in raw.items() if word not in ("reader", "options")}
-    for word, value in paths.items():
-        if not isinstance(value, str) or not (scope.folder / value).is_file():
-            raise scope.file.fail((*place, word), f"there is no file {value!r} in {scope.folder}")
+    words = {word: value for word, value in raw.items() if word not in ("reader", "options")}
+    files = {word: _file(scope, (*place, word), value) for word, value in words.items()}
     options = raw.get("options", {})
     if not isinstance(options, dict):
         raise scope.file.fail((*place, "options"), f"{options!r} is not a mapping")
     where = _where(scope.file, place)
     function = functions.find(reader, registry.READERS, scope.folder, where)
-    files = {word: scope.folder / value for word, value in paths.items()}
     return Dataset(scope.prefix + name, function, files, options)
+
+
+def _file(scope: _Scope, place: tuple[str, ...], value: object) -> Path:
+    if not isinstance(value, str) or not (scope.folder / value).is_file():
+        raise scope.file.fail(place, f"there is no file {value!r} in {scope.folder}")
+    return scope.folder / value
 
 
 def _source(scope: _Scope) -> Stage:
     entry = scope.file.events
     assert entry is not None
+    if "path" in entry.options:
+        raise scope.file.fail(
+            (EVENTS, "options", "path"),
+            "a file is no option, since its content counts",
+            "write path: beside uses:",
+        )
     where = _where(scope.file, (EVENTS, "uses"))
     function = functions.find(entry.uses, registry.SOURCES, scope.folder, where)
     return Stage(
@@ -168,6 +177,7 @@ def _source(scope: _Scope) -> Stage:
         options=entry.options,
         sample=Sample(entry.count, entry.shard, entry.seed, entry.block),
         source=True,
+        files={} if entry.path is None else {"path": _file(scope, (EVENTS, "path"), entry.path)},
     )
 
 

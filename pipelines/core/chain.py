@@ -217,6 +217,7 @@ class Chain:
             declared=_declared(stage),
             parameter_units={local: known[name].unit for local, name in stage.parameters.items()},
             sample=None if sample is None else (sample.count, sample.shard, sample.seed),
+            files={word: str(path) for word, path in stage.files.items()},
         )
 
 

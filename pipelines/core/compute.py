@@ -5,6 +5,7 @@ Pure but for reading the store through `Reader`; writing and bookkeeping are the
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +16,12 @@ from diffpipe.pipelines.core.shards import pairwise_sum
 from diffpipe.pipelines.core.steps import Call, Source, Step
 from diffpipe.pipelines.frameworks.base import Framework, Pull
 from diffpipe.pipelines.frameworks.registry import framework
-from diffpipe.pipelines.frameworks.stage_code import check_options, load_code, reporting
+from diffpipe.pipelines.frameworks.stage_code import (
+    check_numbers,
+    check_options,
+    load_code,
+    reporting,
+)
 
 Arrays = dict[str, np.ndarray]
 
@@ -50,6 +56,8 @@ def _outputs(
         return _run_source(call, shard), {}
     runner = framework(step.framework)
     given = parameters(call), inputs(step, shard, read)
+    if shard == 0:
+        check_numbers(call.code, call.options, *given)
     if step.residuals:
         return runner.forward_keeping(call, *given)
     return runner.forward(call, *given), {}
@@ -137,12 +145,16 @@ def _run_source(call: Call, shard: int) -> Mapping[str, Any]:
 
 
 def run_source(call: Call, start: int, stop: int) -> Mapping[str, Any]:
-    """Events start..stop of an event source; raises what the source raises."""
+    """Events start..stop of an event source, which is given its file as `path`, if it has one.
+
+    Raises what the source raises.
+    """
     assert call.sample is not None
     count, _, seed = call.sample
     function = load_code(call.code)
-    check_options(call.stage, function, call.options)
-    columns: Mapping[str, Any] = function(start, stop, count=count, seed=seed, **call.options)
+    given = call.options | {word: Path(path) for word, path in call.files.items()}
+    check_options(call.stage, function, given)
+    columns: Mapping[str, Any] = function(start, stop, count=count, seed=seed, **given)
     return columns
 
 

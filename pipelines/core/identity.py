@@ -4,9 +4,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from diffpipe.cache import keys
+from diffpipe.cache.errors import PipelineError
 from diffpipe.cache.memo import Memo
 from diffpipe.pipelines.core.code import code_digest
 from diffpipe.pipelines.core.environment import Environment
@@ -50,6 +52,12 @@ class Identity:
         """Dataset -> digest of its bytes, its reader and the reader's options."""
         return {name: self._dataset(each) for name, each in self.pipeline.data.items()}
 
+    @cached_property
+    def files(self) -> Mapping[str, Mapping[str, str]]:
+        """Event source -> the digests of the files it reads."""
+        stages = self.pipeline.stages.values()
+        return {stage.name: _digests(stage.files) for stage in stages if stage.files}
+
     def reduction(self, summed: str) -> str:
         """The key of the sum over shards of an artefact."""
         return keys.key("reduction", of=summed, order=SUMMATION)
@@ -61,7 +69,8 @@ class Identity:
         return keys.key("residuals", primal=self.primals[stage.name], policy="residuals")
 
     def _ingredients(self, stage: Stage, known: Mapping[str, str]) -> dict[str, Any]:
-        return {
+        files = {"files": self.files[stage.name]} if stage.files else {}
+        return files | {
             "function": str(stage.function),
             "code": code_digest(stage.function, self.memo),
             "options": dict(stage.options),
@@ -92,18 +101,27 @@ class Identity:
         return self.reduction(primal) if summed else primal
 
     def _dataset(self, dataset: Dataset) -> str:
-        files = {
-            word: hashlib.sha256(path.read_bytes()).hexdigest()
-            for word, path in dataset.files.items()
-        }
         return keys.digest(
             {
-                "files": files,
+                "files": _digests(dataset.files),
                 "reader": str(dataset.reader),
                 "code": code_digest(dataset.reader, self.memo),
                 "options": dict(dataset.options),
             }
         )
+
+
+def _digests(files: Mapping[str, Path]) -> dict[str, str]:
+    """The digest of each file's bytes, by its word in the pipeline file."""
+    return {word: _digest(path) for word, path in files.items()}
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise PipelineError(f"cannot read {path}: {error}") from error
 
 
 def _sample(stage: Stage) -> list[int] | None:

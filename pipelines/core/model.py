@@ -126,7 +126,7 @@ class Output:
 class Stage:
     """One pure function and its place in the pipeline.
 
-    An event source is a stage without inputs whose `sample` is its own.
+    An event source is a stage without inputs whose `sample` is its own; it alone may read files.
     """
 
     name: str
@@ -141,6 +141,7 @@ class Stage:
     resources: Resources = field(default_factory=Resources)
     sample: Sample | None = None
     source: bool = False
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     def output(self, name: str) -> Output:
         """The declaration of an output; the default where the file has none."""

@@ -41,11 +41,14 @@ class OutputEntry(_Strict, frozen=True):
 
 
 class EventsEntry(_Strict, frozen=True):
+    """path: a file that the source reads, relative to the pipeline file as those of data are."""
+
     uses: str
     count: _POSITIVE
     shard: _POSITIVE
     block: Annotated[int, Meta(ge=1, le=MOST_SHARDS)] = 1
     seed: Annotated[int, Meta(ge=0)] = 0
+    path: str | None = None
     options: dict[str, Any] = {}
     outputs: dict[str, OutputEntry] = {}
 

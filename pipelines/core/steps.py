@@ -61,6 +61,7 @@ class Call(msgspec.Struct, frozen=True):
     declared: dict[str, Any]
     parameter_units: dict[str, str]
     sample: tuple[int, int, int | None] | None  # count, shard, seed
+    files: dict[str, str] = {}
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """A stage's function, loaded and guarded: options, names asked for, names given back, errors."""
 
 import inspect
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -51,29 +52,45 @@ def check_options(stage: str, function: Callable[..., Any], options: Mapping[str
             raise PipelineError(f"stage {stage}: unknown option {name!r}", hint=hint, stage=stage)
 
 
+def check_numbers(code: Code, options: Mapping[str, Any], parameters: Any, inputs: Any) -> None:
+    """Let a stage look at the numbers of its first shard, which its traced function cannot.
+
+    Calls the function `check_<name>` beside the stage's function <name>, if there is one, with the
+    stage's own arguments; it raises what it refuses.
+    """
+    module = sys.modules[load_code(code).__module__]
+    check = getattr(module, f"check_{code.name}", None)
+    if check is not None:
+        check(dict(parameters), dict(inputs), **options)
+
+
 @contextmanager
 def reporting(stage: str, shard: int | None = None) -> Iterator[None]:
     """Turn what a stage raises into an error that names stage, shard and line.
 
     Before anything runs (shard None) a TypeError or ValueError is the pipeline's: a wrong shape or
-    dtype at a join, an option with a wrong value.
+    dtype at a join, an option with a wrong value. So is what a stage refuses in its own words: an
+    error with a `hint`.
     """
     try:
         yield
     except DiffpipeError:
         raise
     except Exception as error:
-        before = shard is None and isinstance(error, TypeError | ValueError)
-        kind = PipelineError if before else StageError
-        place = "" if shard is None else f", shard {shard}"
-        raise kind(
-            f"stage {stage}{place}: {type(error).__name__}: {_message(error)}{_line(error)}",
-            stage=stage,
-            shard=shard,
-            hint="finished shards are kept; mend the stage and run the same command"
-            if kind is StageError
-            else None,
-        ) from error
+        raise _told(stage, shard, error) from error
+
+
+def _told(stage: str, shard: int | None, error: Exception) -> DiffpipeError:
+    place = f"stage {stage}" if shard is None else f"stage {stage}, shard {shard}"
+    if hasattr(error, "hint"):
+        return PipelineError(
+            f"{place}: {_message(error)}", stage=stage, shard=shard, hint=error.hint
+        )
+    text = f"{place}: {type(error).__name__}: {_message(error)}{_line(error)}"
+    if shard is None and isinstance(error, TypeError | ValueError | ImportError):
+        return PipelineError(text, stage=stage)
+    hint = "finished shards are kept; mend the stage and run the same command"
+    return StageError(text, stage=stage, shard=shard, hint=hint)
 
 
 def _not_given(

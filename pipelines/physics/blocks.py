@@ -14,14 +14,24 @@ from jax import Array
 def map_blocks(
     function: Callable[[Mapping[str, Array]], Array], events: Mapping[str, Array], block: int
 ) -> Array:
-    """function of all events, (event, ...), evaluated `block` events at a time."""
+    """function of all events, (event, ...), evaluated at most `block` events at a time.
+
+    Blocks have one size, so that the function is compiled once: the last one is filled up with
+    copies of the last event, whose values are dropped.
+    """
     count = next(iter(events.values())).shape[0]
-    cut = count // block * block
-    parts = []
-    if cut:
-        whole = {name: c[:cut].reshape(-1, block, *c.shape[1:]) for name, c in events.items()}
-        result = jax.lax.map(jax.checkpoint(function), whole)
-        parts.append(result.reshape(cut, *result.shape[2:]))
-    if count > cut:
-        parts.append(function({name: column[cut:] for name, column in events.items()}))
-    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+    if count <= block:
+        return function(events)
+    blocks = -(-count // block)
+    size = -(-count // blocks)
+    shaped = {name: _cut(column, blocks, size) for name, column in events.items()}
+    result = jax.lax.map(jax.checkpoint(function), shaped)
+    return result.reshape(blocks * size, *result.shape[2:])[:count]
+
+
+def _cut(column: Array, blocks: int, size: int) -> Array:
+    """A column as (block, event of the block, ...)."""
+    missing = blocks * size - column.shape[0]
+    if missing:
+        column = jnp.concatenate([column, jnp.repeat(column[-1:], missing, axis=0)])
+    return column.reshape(blocks, size, *column.shape[1:])

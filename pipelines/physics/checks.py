@@ -14,6 +14,15 @@ def positive_number(stage: str, name: str, value: object) -> float:
     return float(value)
 
 
+def not_negative(stage: str, name: str, value: object) -> float:
+    """`value` as a float; ValueError unless it is a finite number, zero or above."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{stage}: option {name} must be a number, got {value!r}")
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{stage}: option {name} must not be below zero, got {value!r}")
+    return float(value)
+
+
 def integer(stage: str, name: str, value: object, *, at_least: int) -> int:
     """`value` as an int; ValueError unless it is an integer not below `at_least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:

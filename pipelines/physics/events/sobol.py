@@ -6,13 +6,13 @@ partners (+c, -c) make sums of odd functions of c exact to rounding.
 """
 
 import math
-import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from diffpipe.pipelines.physics import checks
+from diffpipe.pipelines.physics.events import sequence
 
 STAGE = "sobol"
 UNIFORM, BREIT_WIGNER = "uniform", "breit_wigner"
@@ -47,7 +47,7 @@ def sobol(
     axes = {name: parse_axis(name, options) for name, options in _columns(columns).items()}
     pairs = _pairs(axes, start, stop, count)
     step = 2 if pairs else 1
-    unit = _unit_points(len(axes), seed, start // step, stop // step)
+    unit = sequence.scrambled(len(axes), seed, start // step, stop // step)
     density = np.full(stop - start, float(count))
     events = {}
     for axis_number, (name, axis) in enumerate(axes.items()):
@@ -117,21 +117,8 @@ def _pairs(axes: Mapping[str, Axis], start: int, stop: int, count: int) -> bool:
             f"{STAGE}: events come in pairs, so count and shard must be even: got events "
             f"{start} to {stop} of {count}"
         )
-    if not 0 <= start < stop <= count:
-        raise ValueError(f"{STAGE}: events {start} to {stop} are no range of {count} events")
+    sequence.check_range(STAGE, start, stop, count)
     return bool(antithetic)
-
-
-def _unit_points(dimensions: int, seed: int, start: int, stop: int) -> np.ndarray:
-    from scipy.stats import qmc  # slow to import
-
-    sequence = qmc.Sobol(dimensions, scramble=True, seed=seed)
-    if start:  # fast_forward(0) fails
-        sequence.fast_forward(start)
-    with warnings.catch_warnings():
-        # a shard is a part of the sample: that it alone is no power of two says nothing
-        warnings.simplefilter("ignore", UserWarning)
-        return sequence.random(stop - start)
 
 
 def _place(axis: Axis, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,1 @@
+"""Numbers: wavefunctions, vertices and propagators in JAX, and the walk over the currents."""

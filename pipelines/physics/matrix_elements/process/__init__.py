@@ -1,0 +1,1 @@
+"""Processes as physicists write them, parsed and expanded into concrete legs."""
