@@ -1,7 +1,7 @@
 """`diffpipe me PROCESS`: a matrix element and its gradient, at a point or for events of a file."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,25 +76,24 @@ def _documents(asked: Asked) -> dict[str, Any]:
     from diffpipe.pipelines.frameworks import jax as _float64  # noqa: F401
 
     inputs = _inputs(asked)
-    found = [_evaluated(each, asked, inputs) for each in _elements(asked)]
+    elements = _elements(asked)
+    distinct = {each.signature: each for each in elements}
+    numbers = {key: _numbers(each, asked, inputs) for key, each in distinct.items()}
+    found = [_described(each) | numbers[each.signature] for each in elements]
     if len(found) == 1:
         return found[0] | {"process": asked.process}
     return {"process": asked.process, "subprocesses": found}
 
 
-def _elements(asked: Asked) -> list[Any]:
-    from diffpipe.pipelines.physics.matrix_elements import element
+def _elements(asked: Asked) -> Sequence[Any]:
+    from diffpipe.pipelines.physics.matrix_elements.stage import BACKENDS, elements_of
 
-    if asked.backend == "native":
-        return list(element.build(asked.process))
-    kind, _, package = asked.backend.partition(":")
-    if kind != "madjax" or not package:
+    backend, sign, package = asked.backend.partition(":")
+    if backend not in BACKENDS:
         raise UsageError(
             f"unknown backend {asked.backend!r}", hint="write native, or madjax:PACKAGE"
         )
-    from diffpipe.pipelines.physics.matrix_elements.madjax.backend import open_backend
-
-    return [open_backend(package, asked.process)]
+    return elements_of(asked.process, backend, package if sign else None)
 
 
 def _inputs(asked: Asked) -> dict[str, float]:
@@ -125,28 +124,40 @@ def _setting(text: str) -> tuple[str, float]:
     return canonical(name.strip()), value
 
 
-def _evaluated(element: Any, asked: Asked, inputs: Mapping[str, float]) -> dict[str, Any]:
-    from diffpipe.pipelines.physics.matrix_elements.evaluation import evaluate
-    from diffpipe.pipelines.physics.matrix_elements.model.parameters import INPUTS, canonical
-
-    wrt = [canonical(name) for name in names(asked.wrt) or []]
-    momenta = _momenta(element, asked, inputs)
-    values, gradient = evaluate(
-        element, inputs, momenta, wrt or list(INPUTS), on_shell=asked.on_shell
-    )
-    flat = [name for name, each in gradient.items() if not each.any()]
-    shown = {name: each.tolist() for name, each in gradient.items() if wrt or name not in flat}
+def _described(element: Any) -> dict[str, Any]:
     return {
         "process": str(element.process),
-        "value": values.tolist(),
-        "gradient": shown,
         "diagrams": element.count,
         "helicities": {"kept": element.kept, "of": element.configurations},
         "colours": element.colours,
-        "independent_of": [name for name in wrt if name in flat],
-        "momenta": None if asked.momenta else momenta.tolist(),
         "notes": list(element.notes),
     }
+
+
+def _numbers(element: Any, asked: Asked, inputs: Mapping[str, float]) -> dict[str, Any]:
+    from diffpipe.pipelines.physics.matrix_elements.evaluation import evaluate
+    from diffpipe.pipelines.physics.matrix_elements.model.parameters import canonical
+
+    wrt = [canonical(name) for name in names(asked.wrt) or []]
+    momenta = _momenta(element, asked, inputs)
+    active = _active(element, asked, inputs)
+    moving = [name for name in wrt or inputs if name in active]
+    values, gradient = evaluate(element, inputs, momenta, moving, on_shell=asked.on_shell)
+    still = {name: [0.0] * len(values) for name in wrt if name not in active}
+    return {
+        "value": values.tolist(),
+        "gradient": {name: each.tolist() for name, each in gradient.items()} | still,
+        "independent_of": list(still),
+        "momenta": None if asked.momenta else momenta.tolist(),
+    }
+
+
+def _active(element: Any, asked: Asked, inputs: Mapping[str, float]) -> set[str]:
+    """The inputs that the values move with, through the momenta too where they follow masses."""
+    from diffpipe.pipelines.physics.matrix_elements.model.parameters import behind_masses
+
+    found = {name for name in inputs if element.depends_on(inputs, name)}
+    return found | behind_masses(element.process.legs) if asked.on_shell else found
 
 
 def _momenta(element: Any, asked: Asked, inputs: Mapping[str, float]) -> "np.ndarray":
@@ -190,8 +201,9 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         return
     kept, of = document["helicities"]["kept"], document["helicities"]["of"]
     yield document["process"]
-    diagrams, colours = document["diagrams"], document["colours"]
-    yield f"  diagrams {diagrams}, helicities kept {kept} of {of}, colour dimension {colours}"
+    counted = {"diagrams": document["diagrams"], "colour dimension": document["colours"]}
+    found = [f"{name} {number}" for name, number in counted.items() if number is not None]
+    yield "  " + ", ".join([*found, f"helicities kept {kept} of {of}"])
     yield from (f"  {note}" for note in document["notes"])
     yield from _table(document)
     for name in document["independent_of"]:

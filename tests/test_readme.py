@@ -11,7 +11,8 @@ import support
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-PAGES = [README, (ROOT / "rules" / "README.md").read_text()]
+ELSEWHERE = ("rules", "pipelines/physics/matrix_elements")
+PAGES = [README, *((ROOT / folder / "README.md").read_text() for folder in ELSEWHERE)]
 FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```\w*\n(.*?)```", README, re.DOTALL))
 COMMANDS = [
     line.removeprefix("$ ")
@@ -38,6 +39,11 @@ def test_every_command_that_is_shown_runs(example):
             assert "Snakefile" in words  # run by test_cli on a small pipeline
             continue
         assert program == "diffpipe"
+        if words[0] == "me":
+            done = support.diffpipe(*words, store=example / "store", cwd=example)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.strip() in "\n".join(PAGES), "what is shown is what it prints"
+            continue
         if words[0] == "submit" or {"slurm", "--follow"} & set(words):
             continue  # run by test_slurm on a cluster
         if "sin2_theta_eff=0.2314" in words:

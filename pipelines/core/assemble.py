@@ -15,12 +15,14 @@ from msgspec import structs
 
 from diffpipe.cache.errors import PipelineError, UsageError, did_you_mean
 from diffpipe.pipelines.core import functions, library, resources, schema
+from diffpipe.pipelines.core.functions import locate
 from diffpipe.pipelines.core.graph import in_order
 from diffpipe.pipelines.core.joins import with_samples
 from diffpipe.pipelines.core.model import (
     Checkpoint,
     DataRef,
     Dataset,
+    Function,
     Output,
     OutputRef,
     Over,
@@ -31,6 +33,7 @@ from diffpipe.pipelines.core.model import (
     Stage,
     Value,
 )
+from diffpipe.pipelines.core.packages import folders, sources
 from diffpipe.pipelines.core.parameters import as_value, with_values
 from diffpipe.pipelines.core.resources import Resources
 from diffpipe.pipelines.core.schema import PipelineFile, StageEntry
@@ -186,18 +189,37 @@ def _stage(scope: _Scope, name: str, entry: StageEntry) -> Stage:
     if not isinstance(entry.over, str):
         raise scope.file.fail(place, "`over` is missing", "write over: events or over: once")
     where = _where(scope.file, (*place, "uses"))
+    function = functions.find(entry.uses, registry.STAGES, scope.folder, where)
+    packages = _packages(scope, place, function, entry)
     return Stage(
         name=scope.prefix + name,
-        function=functions.find(entry.uses, registry.STAGES, scope.folder, where),
+        function=function,
         over=Over(entry.over),
         inputs={local: _ref(scope, name, local, ref) for local, ref in entry.inputs.items()},
         parameters=_bound_parameters(scope, name, entry),
         outputs=_outputs(scope, place, entry.outputs),
         options=entry.options,
+        packages={word: path for word, path in packages.items() if word in entry.options},
+        files=sources(packages),
         checkpoint=Checkpoint(entry.checkpoint),
         framework=entry.framework,
         resources=_resources(scope, place, entry),
     )
+
+
+def _packages(
+    scope: _Scope, place: tuple[str, ...], function: Function, entry: StageEntry
+) -> dict[str, Path]:
+    """The folders of the packages that the options name, and of what these run on."""
+    known = registry.PACKAGES.get(str(function), {})
+    try:
+        named = folders(entry.options, known, scope.folder)
+    except PipelineError as error:
+        raise scope.file.fail((*place, "options"), error.message) from error
+    below = {known[word]: locate(known[word], None) for word in named}
+    return named | {
+        name: Path(spec.origin).parent for name, spec in below.items() if spec and spec.origin
+    }
 
 
 def _resources(scope: _Scope, place: tuple[str, ...], entry: StageEntry) -> Resources:

@@ -208,7 +208,7 @@ class Chain:
             stage=stage.name,
             code=_code(stage.function),
             framework=stage.framework,
-            options=dict(stage.options),
+            options={**stage.options, **{k: str(path) for k, path in stage.packages.items()}},
             parameters={local: known[name].value for local, name in stage.parameters.items()},
             source=stage.source,
             summed=[name for name in stage.outputs if stage.is_summed(name)],
@@ -217,7 +217,7 @@ class Chain:
             declared=_declared(stage),
             parameter_units={local: known[name].unit for local, name in stage.parameters.items()},
             sample=None if sample is None else (sample.count, sample.shard, sample.seed),
-            files={word: str(path) for word, path in stage.files.items()},
+            files={word: str(path) for word, path in stage.files.items() if stage.source},
         )
 
 

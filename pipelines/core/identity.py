@@ -54,7 +54,7 @@ class Identity:
 
     @cached_property
     def files(self) -> Mapping[str, Mapping[str, str]]:
-        """Event source -> the digests of the files it reads."""
+        """Stage -> the digests of the files a source reads, and of packages that options name."""
         stages = self.pipeline.stages.values()
         return {stage.name: _digests(stage.files) for stage in stages if stage.files}
 

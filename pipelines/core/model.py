@@ -127,6 +127,7 @@ class Stage:
     """One pure function and its place in the pipeline.
 
     An event source is a stage without inputs whose `sample` is its own; it alone may read files.
+    packages: folders of code that options name; files: what else the key has the content of.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Stage:
     sample: Sample | None = None
     source: bool = False
     files: Mapping[str, Path] = field(default_factory=dict)
+    packages: Mapping[str, Path] = field(default_factory=dict)
 
     def output(self, name: str) -> Output:
         """The declaration of an output; the default where the file has none."""

@@ -12,6 +12,9 @@ STAGES = {
     "phase_space": "diffpipe.pipelines.physics.events.phase_space:phase_space",
 }
 
+# options that name a package of code; and what that code runs on
+PACKAGES = {STAGES["matrix_element"]: {"package": "madjax"}}
+
 SOURCES = {
     "lhe": "diffpipe.pipelines.physics.events.lhe:lhe",
     "sobol": "diffpipe.pipelines.physics.events.sobol:sobol",

@@ -1,7 +1,8 @@
 """The matrix element of one concrete process, ready to be evaluated."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -14,6 +15,7 @@ from diffpipe.pipelines.physics.matrix_elements import kinematics, points
 from diffpipe.pipelines.physics.matrix_elements.amplitude import squared
 from diffpipe.pipelines.physics.matrix_elements.amplitude.walk import Walk
 from diffpipe.pipelines.physics.matrix_elements.diagrams.generate import Diagrams, generate
+from diffpipe.pipelines.physics.matrix_elements.diagrams.signature import signature
 from diffpipe.pipelines.physics.matrix_elements.model.couplings import constants
 from diffpipe.pipelines.physics.matrix_elements.model.parameters import DEFAULTS
 from diffpipe.pipelines.physics.matrix_elements.model.particles import PARTICLES
@@ -22,6 +24,7 @@ from diffpipe.pipelines.physics.matrix_elements.process.notation import Notation
 from diffpipe.pipelines.physics.refusal import RefusedError
 
 PROBES = 20
+STEP = 0.01  # of an input's value, to see whether anything changes
 EFFECTIVE = "with the effective gluon-Higgs vertex (a top loop, expanded in MH^2/(4 MT^2))"
 VANISHING = 1e-12  # of the largest contribution at a point: what is left of exact zeros
 
@@ -62,6 +65,24 @@ class Element:
         """Independent colour structures."""
         return len(self.diagrams.colour_root)
 
+    @cached_property
+    def signature(self) -> Hashable:
+        """Elements of one signature have the same values."""
+        return signature(self.diagrams), self.chiralities
+
+    def depends_on(self, inputs: Mapping[str, float], name: str) -> bool:
+        """Whether |M|^2 at given momenta changes with an input: tried at a few points."""
+        moved = inputs[name] * STEP or STEP
+        at, there = (self._probe(inputs), self._probe({**inputs, name: inputs[name] + moved}))
+        return bool((abs(there - at) > VANISHING * abs(at)).any())
+
+    def _probe(self, inputs: Mapping[str, float]) -> np.ndarray:
+        """Values at a few points, by NumPy."""
+        arrays: dict[str, Any] = {name: np.asarray(value) for name, value in inputs.items()}
+        momenta: Any = points.of(self.process, constants(_defaults()), PROBES)
+        known = constants(arrays)
+        return np.asarray(squared.squared(self.diagrams, known, momenta, self.chiralities))
+
     def masses(self, inputs: Mapping[str, Array]) -> list[Array | float]:
         """The masses of the legs in GeV."""
         known = _constants(inputs)
@@ -82,6 +103,10 @@ class Element:
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             known = _constants(inputs)
             return squared.squared(self.diagrams, known, momenta, self.chiralities)
+
+
+def _defaults() -> dict[str, Any]:
+    return {name: np.asarray(value) for name, value in DEFAULTS.items()}
 
 
 def _constants(inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -121,8 +146,7 @@ def _hint(notation: Notation) -> str:
 
 def _probed(diagrams: Diagrams) -> Element:
     """Find out, at a few points, which spin states contribute."""
-    inputs: dict[str, Any] = {name: np.asarray(value) for name, value in DEFAULTS.items()}
-    defaults = constants(inputs)
+    defaults = constants(_defaults())
     momenta: Any = points.of(diagrams.process, defaults, PROBES)
     walk = Walk(diagrams.legs, defaults, momenta)
     parts = {

@@ -27,25 +27,38 @@ def evaluate(
     wrt: Sequence[str],
     *,
     on_shell: bool = False,
-    block: int = BLOCK,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Values (event,) and derivatives {name: (event,)} with respect to the inputs named in wrt.
 
-    on_shell: momenta follow the masses of the legs, as in the stage `matrix_element`.
+    inputs: all inputs of the model; on_shell: momenta follow the masses of the legs, as in the
+    stage `matrix_element`.
     """
+    run = compiled(element, inputs, wrt, on_shell=on_shell)
+    columns = np.asarray(run(jnp.asarray(momenta))).T
+    return columns[0], dict(zip(wrt, columns[1:], strict=True))
+
+
+def compiled(
+    element: Squared,
+    inputs: Mapping[str, float],
+    wrt: Sequence[str],
+    *,
+    on_shell: bool = False,
+    block: int = BLOCK,
+) -> Any:
+    """The jitted function from momenta (event, leg, 4) to (event, 1 + wrt): value, derivatives."""
 
     def at_events(events: Mapping[str, Array]) -> Array:
+        p = events["momenta"]
+
         def squared(moving: Mapping[str, Array]) -> Array:
             given: dict[str, Any] = {**inputs, **moving}
-            p = events["momenta"]
             return element.squared(given, element.on_shell(given, p) if on_shell else p)
 
-        size = events["momenta"].shape[0]
-        moving = {name: jnp.full(size, inputs[name]) for name in wrt}
-        values, pullback = jax.vjp(squared, moving)
+        values, pullback = jax.vjp(
+            squared, {name: jnp.full(p.shape[0], inputs[name]) for name in wrt}
+        )
         (gradient,) = pullback(jnp.ones_like(values))
         return jnp.stack([values, *(gradient[name] for name in wrt)], axis=1)
 
-    run = jax.jit(lambda p: map_blocks(at_events, {"momenta": p}, block))
-    columns = np.asarray(run(jnp.asarray(momenta))).T
-    return columns[0], dict(zip(wrt, columns[1:], strict=True))
+    return jax.jit(lambda p: map_blocks(at_events, {"momenta": p}, block))

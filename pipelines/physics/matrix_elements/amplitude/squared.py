@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from jax import Array
 
-from diffpipe.pipelines.physics.matrix_elements.amplitude.kernel import kernel
+from diffpipe.pipelines.physics.matrix_elements.amplitude.kernel import kernel, namespace
 from diffpipe.pipelines.physics.matrix_elements.amplitude.propagators import (
     ROUNDING,
     combine,
@@ -15,6 +16,8 @@ from diffpipe.pipelines.physics.matrix_elements.amplitude.vertices import lowere
 from diffpipe.pipelines.physics.matrix_elements.amplitude.walk import Walk
 from diffpipe.pipelines.physics.matrix_elements.amplitude.waves import Spinor
 from diffpipe.pipelines.physics.matrix_elements.diagrams.generate import Diagrams
+
+UNROLLED = 40  # entries of a colour matrix above which a matrix product is faster than sums
 
 
 def assignments(diagrams: Diagrams) -> Iterator[int]:
@@ -96,9 +99,21 @@ def _contract(near: Any, far: Any) -> Any:
 @kernel
 def _squares(amplitudes: Sequence[Array], *, root: tuple[tuple[complex, ...], ...]) -> Array:
     """sum_k |sum_i R_ki A_i|^2."""
+    if len(root) * len(amplitudes) > UNROLLED:
+        return _squares_by_product(amplitudes, np.array(root))
     total: Any = 0.0
     for row in root:
         kept = [(each, r) for each, r in zip(amplitudes, row, strict=True) if abs(r) > ROUNDING]
         mixed: Any = combine([each for each, _ in kept], [r for _, r in kept])
         total = total + mixed.real**2 + mixed.imag**2
+    return total
+
+
+def _squares_by_product(amplitudes: Sequence[Array], root: np.ndarray) -> Array:
+    """The same by one matrix product: R = X + i Y acts on real and imaginary parts stacked."""
+    stacked = namespace(amplitudes[0]).stack(amplitudes)
+    flat = stacked.reshape(len(amplitudes), -1)
+    parts = namespace(flat).concatenate([flat.real, flat.imag])
+    mixed = np.block([[root.real, -root.imag], [root.imag, root.real]]) @ parts
+    total: Array = (mixed**2).sum(axis=0).reshape(stacked.shape[1:])
     return total

@@ -70,8 +70,9 @@ def _boson_couplings(e: Array, sw: Array, cw: Array) -> dict[str, Array]:
 def _higgs_couplings(
     inputs: Mapping[str, Array], mw: Array, e: Array, sw: Array, cw: Array
 ) -> dict[str, Array]:
-    """Higgs couplings, v = 2 MW sw/e; Yukawa couplings from ymb, ymt, ymtau."""
-    g, v, mh2 = e / sw, 2.0 * mw * sw / e, inputs["MH"] ** 2
+    """Higgs couplings, v = 2 MW sw/e = (sqrt(2) Gf)^-1/2; Yukawa ones from ymb, ymt, ymtau."""
+    g, mh2 = e / sw, inputs["MH"] ** 2
+    v = 1.0 / square_root(math.sqrt(2.0) * inputs["Gf"])
     found = {f"h_{name}": -inputs[mass] / v for name, mass in YUKAWAS.items()}
     gluons = gluon_higgs(inputs, v)
     return found | {

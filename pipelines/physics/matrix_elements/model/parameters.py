@@ -1,8 +1,9 @@
 """The model's inputs: names, default values, units and their places in an SLHA card."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from diffpipe.pipelines.physics.matrix_elements.model.particles import PARTICLES
 from diffpipe.pipelines.physics.refusal import RefusedError, did_you_mean
 
 
@@ -72,3 +73,10 @@ def _hint(name: str) -> str:
     if name.upper() == "MW":
         return "MW follows from MZ, aEWM1 and Gf; set those"
     return did_you_mean(name, INPUTS)
+
+
+def behind_masses(names: Iterable[str]) -> set[str]:
+    """The inputs that set the masses of these particles."""
+    masses = {PARTICLES[name].mass for name in names} - {None}
+    derived = {"MZ", "aEWM1", "Gf"} if "MW" in masses else set()
+    return {mass for mass in masses if mass in INPUTS} | derived
