@@ -117,7 +117,7 @@ def compiled(run: Any, momenta: jax.Array) -> str:
 def beside(process: str, momenta: jax.Array) -> Iterator[str]:
     """The same with madjax, where it and a package are there."""
     folder = os.environ.get("DIFFPIPE_MADJAX_PACKAGES")
-    for package in sorted(Path(folder).iterdir()) if folder else ():
+    for package in sorted(Path(folder).iterdir()) if folder and process in MEASURED else ():
         from diffpipe.pipelines.physics.matrix_elements.madjax.backend import open_backend
 
         try:

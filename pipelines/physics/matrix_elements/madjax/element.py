@@ -74,9 +74,7 @@ class MadjaxElement:
 
     def depends_on(self, inputs: Mapping[str, float], name: str) -> bool:  # noqa: ARG002
         """Whether the package reads an input at all."""
-        return any(
-            slha.ENTRIES[entry] == name for entry in self.package.entries & slha.ENTRIES.keys()
-        )
+        return (INPUTS[name].block, INPUTS[name].code) in self.package.entries
 
     def masses(self, inputs: Mapping[str, Array]) -> list[Array | float]:
         """The masses of the legs in GeV, in the order of the process."""
