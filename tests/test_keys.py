@@ -146,3 +146,33 @@ def test_a_changed_data_file_changes_what_reads_it(tmp_path):
 def test_a_pipeline_folder_may_move(tmp_path):
     shutil.copytree(CASES / "joins", tmp_path / "elsewhere")
     assert primals(assemble(tmp_path / "elsewhere" / "pipeline.yaml")) == primals(pipeline("joins"))
+
+
+def test_the_content_of_a_package_that_an_option_names_is_in_the_key(tmp_path):
+    """Code that a stage imports by a name in its options counts like its own."""
+    package = tmp_path / "generated"
+    package.mkdir()
+    (package / "classes.py").write_text("SCALE = 1.0\n")
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(
+        """
+pipeline: packaged
+events: {uses: unit_cube, count: 4, shard: 2, options: {dimensions: 2}}
+stages:
+  momenta:
+    uses: phase_space
+    over: events
+    inputs: {unit: events.unit}
+    options: {masses: [0, 0], energy: 500.0}
+  me:
+    uses: matrix_element
+    over: events
+    inputs: {momenta: momenta.momenta}
+    options: {process: "e+ e- > mu+ mu-", backend: madjax, package: generated}
+"""
+    )
+
+    before = primals(assemble(file))
+    assert primals(assemble(file)) == before
+    (package / "classes.py").write_text("SCALE = 2.0\n")
+    assert changed(before, primals(assemble(file))) == {"me"}

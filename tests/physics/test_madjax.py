@@ -23,6 +23,7 @@ from diffpipe.pipelines.physics.matrix_elements.madjax.element import find
 from diffpipe.pipelines.physics.matrix_elements.madjax.package import load
 from diffpipe.pipelines.physics.matrix_elements.process.concrete import expand
 from diffpipe.pipelines.physics.matrix_elements.process.notation import parse
+from diffpipe.pipelines.physics.matrix_elements.stage import matrix_element
 from diffpipe.pipelines.physics.refusal import RefusedError
 
 EE, UU = "e+ e- > mu+ mu-", "u u~ > g g"
@@ -250,6 +251,15 @@ def test_values_are_those_of_the_native_element_whatever_was_wrong(install, pack
         assert state(element, name) == ("repaired" if is_repaired else "fine")
     assert (element.kept, element.configurations) == (4, 16)
     assert_native(element, text)
+
+
+@STOCKED
+def test_the_stage_opens_a_package_while_it_is_traced(package):
+    options = {"process": EE, "backend": "madjax", "package": str(package())}
+    inputs = {"momenta": momenta()}
+    by_package = jax.jit(lambda p: matrix_element({}, p, **options))(inputs)["value"]
+    native = jax.jit(lambda p: matrix_element({}, p, process=EE))(inputs)["value"]
+    np.testing.assert_allclose(by_package, native, rtol=1e-12)  # rounding
 
 
 @STOCKED

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -98,7 +99,8 @@ def elements_of(process: str, backend: str = NATIVE, package: str | None = None)
         return build(process)
     from diffpipe.pipelines.physics.matrix_elements.madjax.backend import open_backend
 
-    return [open_backend(package, process)]
+    with jax.ensure_compile_time_eval():  # it evaluates what it opens, also while a stage is traced
+        return [open_backend(package, process)]
 
 
 def _given(*sources: Mapping[str, Any]) -> dict[str, Any]:
