@@ -51,11 +51,12 @@ class Asked:
 @grouped
 def me(asked: Asked, printed: Printed) -> None:
     """|M|^2 of a tree-level process of the Standard Model, and its derivatives."""
+    from diffpipe.pipelines.core.environment import Environment
     from diffpipe.rules import machine
 
     if not asked.process:
         raise UsageError("name a process", hint="diffpipe me 'g g > t t~'")
-    machine.prepare("cpu")
+    machine.prepare(Environment.current().platform(gpus=0))
     try:
         document = _documents(asked)
     except DiffpipeError:

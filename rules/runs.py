@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,8 +27,9 @@ Done = Counter[tuple[str, str]]  # (stage, kind of step) -> slots computed
 
 
 def start_run(store: Store, plan: Plan) -> RunLayout:
-    """Make a run's folder and freeze the plan in it."""
-    run = store.layout.run(f"{time.strftime('%Y%m%d-%H%M%S')}-{unique()[:6]}")
+    """Make a run's folder and freeze the plan in it; later runs have later names."""
+    now = datetime.now()
+    run = store.layout.run(f"{now:%Y%m%d-%H%M%S}-{now.microsecond:06}{unique()[:4]}")
     with writing(store.root):
         for folder in (run.records, run.done, run.logs):
             folder.mkdir(parents=True)

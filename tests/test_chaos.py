@@ -92,6 +92,13 @@ def twice(tmp_path_factory):
     return store, points, [bits(store, plan) for plan in plans]
 
 
+def test_runs_of_one_second_keep_their_order(store):
+    """gc keeps what the last run of a pipeline used."""
+    plan = make_plan(store, support.pipeline("curve"), Request("backward"))
+    names = [runs.start_run(store, plan).folder.name for _ in range(20)]
+    assert names == sorted(names)
+
+
 @pytest.mark.parametrize("killed_before", [1, 2, 20, 150, 310])
 def test_a_killed_gc_is_finished_by_the_next_and_costs_nothing(twice, tmp_path, killed_before):
     shutil.copytree(twice[0].root, tmp_path / "store")

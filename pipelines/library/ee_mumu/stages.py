@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 
 from diffpipe.pipelines.physics import checks
-from diffpipe.pipelines.physics.matrix_elements.drell_yan import GEV2_PB
+from diffpipe.pipelines.physics.constants import GEV2_PB
 
 STAGE = "ee_mumu"
 

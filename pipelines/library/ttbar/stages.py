@@ -9,7 +9,7 @@ from jax import Array
 
 from diffpipe.pipelines.physics import checks
 from diffpipe.pipelines.physics.blocks import map_blocks
-from diffpipe.pipelines.physics.matrix_elements.drell_yan import GEV2_PB
+from diffpipe.pipelines.physics.constants import GEV2_PB
 from diffpipe.pipelines.physics.pdf import flavours, interpolation
 from diffpipe.pipelines.physics.refusal import RefusedError
 

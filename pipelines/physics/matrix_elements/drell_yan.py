@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-GEV2_PB = 0.3893793721e9  # (hbar c)^2, CODATA 2018
+from diffpipe.pipelines.physics.constants import GEV2_PB
 
 UP = (2.0 / 3.0, 0.5)  # (charge, weak isospin)
 DOWN = (-1.0 / 3.0, -0.5)
