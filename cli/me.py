@@ -157,7 +157,7 @@ def _active(element: Any, asked: Asked, inputs: Mapping[str, float]) -> set[str]
     """The inputs that the values move with, through the momenta too where they follow masses."""
     from diffpipe.pipelines.physics.matrix_elements.model.parameters import behind_masses
 
-    found = {name for name in inputs if element.depends_on(inputs, name)}
+    found: set[str] = element.active(inputs)
     return found | behind_masses(element.process.legs) if asked.on_shell else found
 
 

@@ -24,6 +24,7 @@ from diffpipe.pipelines.physics.matrix_elements.process.notation import Notation
 from diffpipe.pipelines.physics.refusal import RefusedError
 
 PROBES = 20
+FEW = 3
 STEP = 0.01  # of an input's value, to see whether anything changes
 EFFECTIVE = "with the effective gluon-Higgs vertex (a top loop, expanded in MH^2/(4 MT^2))"
 VANISHING = 1e-12  # of the largest contribution at a point: what is left of exact zeros
@@ -70,16 +71,16 @@ class Element:
         """Elements of one signature have the same values."""
         return signature(self.diagrams), self.chiralities
 
-    def depends_on(self, inputs: Mapping[str, float], name: str) -> bool:
-        """Whether |M|^2 at given momenta changes with an input: tried at a few points."""
-        moved = inputs[name] * STEP or STEP
-        at, there = (self._probe(inputs), self._probe({**inputs, name: inputs[name] + moved}))
-        return bool((abs(there - at) > VANISHING * abs(at)).any())
+    def active(self, inputs: Mapping[str, float]) -> set[str]:
+        """The inputs that |M|^2 at given momenta changes with: tried at a few points."""
+        at, moved = self._probe(inputs), {n: x + (x * STEP or STEP) for n, x in inputs.items()}
+        there = {name: self._probe({**inputs, name: moved[name]}) for name in inputs}
+        return {n for n, each in there.items() if (abs(each - at) > VANISHING * abs(at)).any()}
 
     def _probe(self, inputs: Mapping[str, float]) -> np.ndarray:
         """Values at a few points, by NumPy."""
         arrays: dict[str, Any] = {name: np.asarray(value) for name, value in inputs.items()}
-        momenta: Any = points.of(self.process, constants(_defaults()), PROBES)
+        momenta: Any = points.of(self.process, constants(_defaults()), FEW)
         known = constants(arrays)
         return np.asarray(squared.squared(self.diagrams, known, momenta, self.chiralities))
 

@@ -10,6 +10,7 @@ import numpy as np
 from diffpipe.pipelines.physics.matrix_elements.diagrams import colour
 from diffpipe.pipelines.physics.matrix_elements.diagrams.colour import Palette
 from diffpipe.pipelines.physics.matrix_elements.diagrams.currents import (
+    NO_ORDERS,
     Closing,
     Current,
     Key,
@@ -58,12 +59,12 @@ class Diagrams:
         return colour.square_root([self.tensors[number] for number in self.colours], states)
 
 
-def generate(process: Process, weighted: int | None = None) -> Diagrams | None:
+def generate(process: Process) -> Diagrams | None:
     """All tree diagrams that the process's limits admit; None if there are none.
 
-    Without limits, those of the lowest WEIGHTED order that has any, as MadGraph does (weighted
-    gives it where it is known). The effective gluon-Higgs vertex is used where HIG asks for it, or
-    where no limit is set and nothing else contributes.
+    Without limits, those of the lowest WEIGHTED order that has any, as MadGraph does. The effective
+    gluon-Higgs vertex is used where HIG asks for it, or where no limit is set and nothing else
+    contributes.
     """
     palette = Palette()
     legs = _legs(process)
@@ -74,7 +75,7 @@ def generate(process: Process, weighted: int | None = None) -> Diagrams | None:
     first = len(process.initial)
     units = [[leaf] for leaf in leaves[:first]] + _final_units(process, leaves[first:], palette)
     final = sum(1 << leg.number for leg in legs if not leg.incoming)
-    for selection in _selections(process, len(units), final, (1 << len(legs)) - 1, weighted):
+    for selection in _selections(process, len(units), final, (1 << len(legs)) - 1):
         closings = _admitted(process, Growth(units, selection, palette).closings())
         if closings:
             return Diagrams(process, legs, tuple(closings), tuple(palette.tensors))
@@ -108,7 +109,7 @@ def _decayed(name: str, decay: Process, leaves: list[Current], palette: Palette)
     units = _final_units(decay, leaves, palette)
     legs = sum(leaf.key.legs for leaf in leaves)
     everything = (1 << len(units)) - 1
-    for selection in _selections(decay, len(units) + 1, legs, legs, None):
+    for selection in _selections(decay, len(units) + 1, legs, legs):
         found = Growth(units, selection, palette).currents(everything).values()
         wanted = [
             each
@@ -116,18 +117,20 @@ def _decayed(name: str, decay: Process, leaves: list[Current], palette: Palette)
             if each.key.name == anti(name) and len(each.key.passed) == len(decay.required)
         ]
         if wanted := _admitted(decay, wanted):
-            return [replace(each, key=_as_unit(each)) for each in wanted]
+            return _as_unit(wanted)
     raise RefusedError(f"the decay {decay} has no tree diagram")
 
 
-def _as_unit(current: Current) -> Key:
-    """The key of a decayed particle: its orders and s-channels do not count in the production."""
-    return replace(current.key, orders=Orders(), passed=frozenset())
+def _as_unit(currents: list[Current]) -> list[Current]:
+    """The currents of a decayed particle: its orders and s-channels do not count any more."""
+    found: dict[Key, Current] = {}
+    for each in currents:
+        key = replace(each.key, orders=NO_ORDERS, passed=frozenset())
+        found.setdefault(key, Current(key, each.fermions)).terms.extend(each.terms)
+    return list(found.values())
 
 
-def _selections(
-    process: Process, units: int, final: int, legs: int, weighted: int | None
-) -> Iterable[Selection]:
+def _selections(process: Process, units: int, final: int, legs: int) -> Iterable[Selection]:
     """What to try, in order, until something is found."""
     base = Selection(
         Orders(UNLIMITED, UNLIMITED, 0),
@@ -146,7 +149,7 @@ def _selections(
         yield replace(base, most=most, weighted=limits.get("WEIGHTED", UNLIMITED))
         return
     for hig in range(MOST_EFFECTIVE + 1):
-        for order in [weighted] if weighted else range(units - 2, 2 * (units - 2) + 1):
+        for order in range(units - 2, 2 * (units - 2) + 1):
             yield replace(base, most=Orders(UNLIMITED, UNLIMITED, hig), weighted=order)
 
 

@@ -72,9 +72,9 @@ class MadjaxElement:
         """Elements of one signature have the same values."""
         return self.package.folder, self.name, self.order
 
-    def depends_on(self, inputs: Mapping[str, float], name: str) -> bool:  # noqa: ARG002
-        """Whether the package reads an input at all."""
-        return (INPUTS[name].block, INPUTS[name].code) in self.package.entries
+    def active(self, inputs: Mapping[str, float]) -> set[str]:
+        """Those of the inputs that the package reads at all."""
+        return {n for n in inputs if (INPUTS[n].block, INPUTS[n].code) in self.package.entries}
 
     def masses(self, inputs: Mapping[str, Array]) -> list[Array | float]:
         """The masses of the legs in GeV, in the order of the process."""
