@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import typer
 
 from diffpipe.cache.errors import DiffpipeError, InterruptedRunError, UsageError
-from diffpipe.cli import cache, graph, me, run, show, status, submit
+from diffpipe.cli import cache, graph, me, pdf, run, show, status, submit
 
 TRACEBACK_VARIABLE = "DIFFPIPE_TRACEBACK"
 
@@ -27,6 +27,7 @@ app.command("status")(status.status)
 app.command("graph")(graph.graph)
 app.command("show")(show.show)
 app.command("me")(me.me)
+app.command("pdf")(pdf.pdf)
 
 
 # typer exports its exceptions one by one; this is what they have in common

@@ -11,7 +11,7 @@ import support
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-ELSEWHERE = ("rules", "pipelines/physics/matrix_elements")
+ELSEWHERE = ("rules", "pipelines/physics/matrix_elements", "pipelines/physics/pdf")
 PAGES = [README, *((ROOT / folder / "README.md").read_text() for folder in ELSEWHERE)]
 FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```\w*\n(.*?)```", README, re.DOTALL))
 COMMANDS = [
@@ -39,7 +39,7 @@ def test_every_command_that_is_shown_runs(example):
             assert "Snakefile" in words  # run by test_cli on a small pipeline
             continue
         assert program == "diffpipe"
-        if words[0] == "me":
+        if words[0] in ("me", "pdf"):
             done = support.diffpipe(*words, store=example / "store", cwd=example)
             assert done.returncode == 0, done.stderr
             assert done.stdout.strip() in "\n".join(PAGES), "what is shown is what it prints"

@@ -1,23 +1,22 @@
-"""The pipeline file: YAML parsed at the edge into frozen values, each mistake named with its line.
+"""The pipeline file: parsed at the edge into frozen values, each mistake named with its line.
 
 This module knows what a file may say; what it means is `assemble`'s.
 """
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-import yaml
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, structs
 
 from diffpipe.cache.errors import PipelineError, did_you_mean
 from diffpipe.cache.masks import MOST_SHARDS
+from diffpipe.pipelines.core.document import line_of, load
 
 _MAX_BYTES = 1_000_000
-_MAX_VALUES = 200_000  # after aliases are unfolded
-_MAX_DEPTH = 40
 _POSITIVE = Annotated[int, Meta(ge=1)]
 
 
@@ -66,6 +65,16 @@ class StageEntry(_Strict, frozen=True):
     options: dict[str, Any] = {}
 
 
+class CompanionsEntry(_Strict, frozen=True):
+    """What a stage brings along: stages and data, its inputs from them, and what it keeps."""
+
+    parameters: list[str]
+    options: dict[str, Any]
+    stages: dict[str, Any] = {}
+    data: dict[str, dict[str, Any]] = {}
+    inputs: dict[str, str] = {}
+
+
 class _TopLevel(_Strict, frozen=True):
     pipeline: str
     stages: dict[str, Any]
@@ -77,7 +86,10 @@ class _TopLevel(_Strict, frozen=True):
 
 
 class PipelineFile(msgspec.Struct, frozen=True):
-    """One pipeline file, its entries checked for form only."""
+    """One pipeline file, its entries checked for form only.
+
+    within: of what a stage of the file brings along, the place of that stage.
+    """
 
     path: Path
     name: str
@@ -88,13 +100,18 @@ class PipelineFile(msgspec.Struct, frozen=True):
     stages: dict[str, StageEntry]
     objective: str | None
     text: str
+    within: tuple[str, ...] = ()
 
     def fail(self, place: tuple[str, ...], message: str, hint: str | None = None) -> PipelineError:
         """An error about one place of this file, with its line."""
-        stage = place[1] if place[:1] == ("stages",) and len(place) > 1 else None
-        where = f"{self.path}{_line_of(self.text, place)}"
-        label = ".".join(place)
-        return PipelineError(f"{where}: {label}: {message}", hint=hint, stage=stage)
+        full = (*self.within, *place)
+        stage = full[1] if full[:1] == ("stages",) and len(full) > 1 else None
+        where = f"{self.path}{line_of(self.text, full)}"
+        return PipelineError(f"{where}: {'.'.join(full)}: {message}", hint=hint, stage=stage)
+
+    def where(self, place: tuple[str, ...]) -> str:
+        """The name of a place of this file."""
+        return f"{self.path}: {'.'.join((*self.within, *place))}"
 
 
 def read(path: Path) -> PipelineFile:
@@ -111,15 +128,12 @@ def read(path: Path) -> PipelineFile:
 
 def _parse(path: Path, text: str) -> PipelineFile:
     empty = PipelineFile(path, "", "", {}, {}, None, {}, None, text)
-    top = _convert(empty, (), _load_yaml(path, text), _TopLevel)
+    top = _convert(empty, (), load(path, text), _TopLevel)
     parameters = {
         name: _convert(empty, ("parameters", name), _as_entry(value), ParameterEntry)
         for name, value in top.parameters.items()
     }
-    stages = {
-        name: _convert(empty, ("stages", name), value, StageEntry)
-        for name, value in top.stages.items()
-    }
+    stages = _stages(empty, top.stages)
     for name, value in {**top.stages, **top.data, "events": top.events}.items():
         _check_finite(empty, name, value)
     events = None if top.events is None else _convert(empty, ("events",), top.events, EventsEntry)
@@ -134,6 +148,26 @@ def _parse(path: Path, text: str) -> PipelineFile:
         top.objective,
         text,
     )
+
+
+def companions(
+    file: PipelineFile, place: tuple[str, ...], said: Mapping[str, Any]
+) -> tuple[PipelineFile, CompanionsEntry]:
+    """What the stage at a place brings along, and a file that says its stages and data.
+
+    Raises PipelineError.
+    """
+    bare = PipelineFile(file.path, file.name, "", {}, {}, None, {}, None, file.text)
+    inner = structs.replace(bare, within=(*file.within, *place))
+    entry: CompanionsEntry = _convert(inner, (), said, CompanionsEntry)
+    stages = _stages(inner, entry.stages)
+    return structs.replace(inner, data=entry.data, stages=stages), entry
+
+
+def _stages(file: PipelineFile, raw: Mapping[str, Any]) -> dict[str, StageEntry]:
+    return {
+        name: _convert(file, ("stages", name), value, StageEntry) for name, value in raw.items()
+    }
 
 
 def _check_finite(file: PipelineFile, name: str, value: Any) -> None:
@@ -157,80 +191,3 @@ def _convert(file: PipelineFile, place: tuple[str, ...], value: Any, kind: type[
         unknown = re.search(r"unknown field `(.*)`", message)
         hint = did_you_mean(unknown.group(1), kind.__struct_fields__) if unknown else None
         raise file.fail((*place, *words), message, hint) from error
-
-
-class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
-    """Plain YAML, with numbers such as 1e-3 read as numbers and repeated keys refused."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
-
-def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
-    loader.flatten_mapping(node)
-    mapping: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str):
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the name {key!r} is not text: quote it", key_node.start_mark
-            )
-        if key in mapping:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{key!r} stands twice", key_node.start_mark
-            )
-        mapping[key] = loader.construct_object(value_node, deep=True)
-    return mapping
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-
-
-def _load_yaml(path: Path, text: str) -> Any:
-    try:
-        value = yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise PipelineError(f"{path}{line}: {error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
-        raise PipelineError(f"{path}: {' '.join(str(error).split())}") from error
-    _check_plain(path, value)
-    return value
-
-
-def _check_plain(path: Path, value: Any) -> None:
-    """Refuse what aliases can hide: cycles, and small files that unfold to huge values."""
-    waiting: list[tuple[Any, int]] = [(value, 0)]
-    seen = 0
-    while waiting:
-        each, depth = waiting.pop()
-        seen += 1
-        if depth > _MAX_DEPTH or seen > _MAX_VALUES:
-            raise PipelineError(f"{path}: nested too deeply or too large once aliases are unfolded")
-        if isinstance(each, dict):
-            waiting += [(inner, depth + 1) for inner in each.values()]
-        elif isinstance(each, list):
-            waiting += [(inner, depth + 1) for inner in each]
-        elif not isinstance(each, str | int | float | bool | None):
-            raise PipelineError(f"{path}: {each!r} is no plain value: quote it")
-
-
-def _line_of(text: str, place: tuple[str, ...]) -> str:
-    """', line N' of the innermost named place that the text has; read only to report a mistake."""
-    try:
-        node = yaml.compose(text, yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError):
-        return ""
-    line = None
-    for name in place:
-        if not isinstance(node, yaml.MappingNode):
-            break
-        pairs = [pair for pair in node.value if pair[0].value == name]
-        if not pairs:
-            break
-        line, node = pairs[0][0].start_mark.line + 1, pairs[0][1]
-    return "" if line is None else f", line {line}"

@@ -16,6 +16,7 @@ from diffpipe.pipelines.physics.matrix_elements.drell_yan import drell_yan_lo
 from diffpipe.pipelines.physics.pdf.stage import pdf_evolution
 
 LIBRARY = Path(weight.__code__.co_filename).parent.parent
+QCD = ("alphas_q0", "m_c", "m_b")
 ELECTROWEAK = ("sin2_theta_eff", "alpha", "m_z", "gamma_z")
 
 
@@ -41,7 +42,9 @@ class Composed:
     def densities(self, **options):
         """The outputs of the stage pdf, with some options changed."""
         options = self.options("pdf") | options
-        return jax.jit(lambda p: pdf_evolution(p, {}, **options))(self.parameters)
+        own = {name: v for name, v in self.parameters.items() if name.startswith("pdf.")}
+        own |= {name: self.parameters[name] for name in QCD}
+        return jax.jit(lambda p: pdf_evolution(p, {}, **options))(own)
 
     def histogram(self, parameters, pdf, events):
         """The outputs of the stage histogram for some events."""

@@ -1,12 +1,13 @@
-"""DGLAP evolution on the grid, through flavour thresholds.
+"""DGLAP evolution on the grid, through flavour thresholds, to any scales.
 
-d F/d ln a = -(P0 + a P1 + ...)/(b0 + b1 a + ...) F, not expanded further, by Runge-Kutta steps of
-fourth order in ln a. Between two thresholds the sequence of steps is fixed and their length is not,
-so the result is differentiable in the coupling and in the positions of the thresholds.
-Source: section 2 of hep-ph/0408244, whose a and P_k are those used here.
+Each number of flavours is a leg, with steps of equal length in ln a between its ends. The sequence
+of legs and steps is fixed and their ends are not, so all is differentiable in the coupling, the
+positions of the thresholds and the scales. A scale cuts the step that it lies in; it belongs to the
+leg on whose side of the thresholds it lies. Downwards all goes backwards.
+The legs are a loop, so that one of them is compiled and not each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -14,142 +15,231 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from diffpipe.pipelines.physics.pdf import coupling, flavours, kernels
+from diffpipe.pipelines.physics.pdf import coupling, flavours, runge_kutta, state
+from diffpipe.pipelines.physics.pdf.coupling import Running
+from diffpipe.pipelines.physics.pdf.kernels.tables import KernelMatrices, MatchingMatrices
+from diffpipe.pipelines.physics.pdf.state import State
 
-OFFSETS = np.array([0.0, 0.5, 0.5, 1.0])  # of the classical Runge-Kutta method's four stages
-SHARES = np.array([1.0, 2.0, 2.0, 1.0]) / 6.0
+FAR = 1e3  # ln mu^2 beyond all scales: where the last leg would end
 
 
 class Settings(NamedTuple):
     """What is fixed before any value is known."""
 
     order: str
-    flavours: tuple[int, ...]  # active flavours between thresholds, e.g. (3, 4, 5)
-    x_min: float
-    points: int
-    steps: int  # to each threshold, and from the last one to the first scale
-    steps_between_scales: int
+    flavours: tuple[int, ...]  # those met upwards, e.g. (3, 4, 5), from the number at q0
+    flavours_below: tuple[int, ...]  # those met downwards, e.g. (4, 3); empty: never down
+    steps: int  # within each leg
+
+
+class Kernels(NamedTuple):
+    """Constants of the grid."""
+
+    numbers: tuple[int, ...]  # of flavours, in the order of the first axis
+    matrices: KernelMatrices  # with that axis before all others
+    matching: MatchingMatrices | None  # from NNLO on
+
+
+class Theory(NamedTuple):
+    """Values that the evolution depends on, all differentiable."""
+
+    a: Array  # alpha_s/(4 pi) with `a_flavours` flavours ...
+    a_scale: Array  # ... at muR = this, GeV
+    masses: Mapping[int, Array]  # flavours above a threshold -> pole mass, GeV
+    q0: Array  # muF where the densities are given, GeV
+    kr: Array  # muR^2/muF^2
 
 
 class Evolved(NamedTuple):
-    """Densities x f at the scales asked, (n, scale, 11), and a = alpha_s/(4 pi) there, (scale,)."""
+    """At each scale: what `read` makes of the state, and a = alpha_s(muR)/(4 pi), (scale,)."""
 
-    densities: Array
+    values: Array
     a: Array
 
 
-class Step(NamedTuple):
-    """The steps of a whole evolution, one after the other: what the loop runs over."""
-
-    segment: np.ndarray  # (step,) index of the number of flavours
-    arrival: np.ndarray  # (step,) the segment if it begins with this step, otherwise 0
-    strength: Array  # (step, 4, order) what multiplies P_k (x) F at each of a step's four stages
-
-
 def evolve(
-    physical: Array,
-    a: Array,
-    q0: float,
-    thresholds: Sequence[Array],
-    scales: np.ndarray,
+    start: State,
+    theory: Theory,
+    a_flavours: int,
+    scales: Array,
     settings: Settings,
+    kernels: Kernels,
+    axis: int,
+    read: Callable[[State, Array], Array],
 ) -> Evolved:
-    """Densities x f (11, n) at q0 GeV evolved through thresholds (GeV) to rising scales (GeV).
+    """`start` at theory.q0 evolved to each scale muF (GeV), (scale,).
 
-    The number of thresholds is one less than that of `settings.flavours`; every scale is reached
-    with the last number of flavours, wherever the thresholds lie.
+    axis: the length of the flavour axis; read: from a state and the matrix of `to_physical` that
+    belongs to it, (axis, row), to an array.
     """
-    at_ends = coupling.at_scales(a, q0, thresholds, scales, settings.order, settings.flavours)
-    steps = _steps(jnp.log(jnp.concatenate([a[None], at_ends])), settings)
-    first, last = settings.flavours[0], settings.flavours[-1]
-    rows = jnp.asarray(flavours.to_basis(first, last)) @ physical
-    history = _advance(rows, steps, settings)
-    first_scale = len(settings.flavours) * settings.steps - 1
-    at_scale = history[first_scale :: settings.steps_between_scales]
-    densities = jnp.einsum("fr,srn->nsf", flavours.to_physical(last), at_scale)
-    return Evolved(densities, at_ends[len(thresholds) :])
+    running = running_of(theory, settings.order)
+    log_q02 = 2.0 * jnp.log(theory.q0) + running.log_kr
+    a = coupling_at(theory, a_flavours, log_q02, settings.flavours[0], running)
+    log_scales = 2.0 * jnp.log(scales) + running.log_kr
+    walk = _Walk(running, kernels, settings.steps, log_scales, axis, read)
+    above = _upwards(walk, settings.flavours, _Place(start, a, log_q02))
+    if not settings.flavours_below:
+        return above
+    below = _downwards(walk, settings.flavours_below, _Place(start, a, log_q02))
+    return _chosen(log_scales < log_q02, below, above)
 
 
-def _steps(log_a: Array, settings: Settings) -> Step:
-    """From ln a at the start, at the thresholds and at the scales."""
-    intervals, segments = np.arange(log_a.size - 1), len(settings.flavours)
-    counts = np.where(intervals < segments, settings.steps, settings.steps_between_scales)
-    segment = np.minimum(np.repeat(intervals, counts), segments - 1).astype(np.int32)
-    arrival = segment * np.diff(segment, prepend=segment[:1])
-    return Step(segment, arrival, _strength(log_a, counts, segment, settings))
+def running_of(theory: Theory, order: str) -> Running:
+    """What the coupling runs with: it changes flavours where the densities do."""
+    log_kr = jnp.log(theory.kr)
+    log_m2 = {nf: 2.0 * jnp.log(mass) + log_kr for nf, mass in theory.masses.items()}
+    return Running(order, log_kr, log_m2)
 
 
-def _strength(log_a: Array, counts: np.ndarray, segment: np.ndarray, settings: Settings) -> Array:
-    """-h a^k/(b0 + b1 a + ...), h being the step's length in ln a.
-
-    counts: the number of steps in each interval between the points of log_a.
-    """
-    ends = np.eye(counts.size + 1)  # ln a at a stage is linear in log_a: constant matrices
-    start, length = ends[:-1], np.diff(ends, axis=0) / counts[:, None]
-    start, length = np.repeat(start, counts, axis=0), np.repeat(length, counts, axis=0)
-    number = np.concatenate([np.arange(count) for count in counts])
-    passed = (number[:, None] + OFFSETS[None, :])[:, :, None]  # lengths since the interval began
-    a = jnp.exp((start[:, None] + passed * length[:, None]) @ log_a)
-    betas = np.array([coupling.beta_coefficients(settings.order, nf) for nf in settings.flavours])
-    powers = [a**k for k in range(betas.shape[1])]
-    beta = sum(power * betas[segment, k, None] for k, power in enumerate(powers))
-    return jnp.stack([-(length @ log_a)[:, None] * power / beta for power in powers], axis=2)
+def coupling_at(
+    theory: Theory, a_flavours: int, log_mu2: Array, nf: int, running: Running
+) -> Array:
+    """alpha_s/(4 pi) with nf flavours at muR^2 = exp(log_mu2) GeV^2."""
+    start = 2.0 * jnp.log(theory.a_scale)
+    a, reached = coupling.to_flavours(theory.a, start, a_flavours, nf, running)
+    return coupling.run(a, log_mu2 - reached, running.order, nf)
 
 
-def _advance(rows: Array, steps: Step, settings: Settings) -> Array:
-    """The rows of the evolution basis after each step, (step, 2 nf + 1, n)."""
-    matrices, arrivals = _matrices(settings), _arrivals(settings.flavours)
+class _Walk(NamedTuple):
+    """What stays the same from leg to leg."""
 
-    def step(before: Array, now: Step) -> tuple[Array, Array]:
-        own = jax.tree.map(lambda stack: stack[now.segment], matrices)
-        after = _runge_kutta(arrivals[now.arrival] @ before, now.strength, own)
+    running: Running
+    kernels: Kernels
+    steps: int
+    log_scales: Array  # ln muR^2 of the scales asked
+    axis: int
+    read: Callable[[State, Array], Array]
+
+
+class _Place(NamedTuple):
+    """Where a leg begins."""
+
+    now: State
+    a: Array
+    log_mu2: Array
+
+
+class _Leg(NamedTuple):
+    """One number of flavours."""
+
+    nf: Array  # int32
+    left: Array  # legs that follow, int32
+    end: Array  # ln muR^2 where it ends: the next threshold, or far off
+    kernels: KernelMatrices
+    projection: Array  # (axis, row)
+
+
+def _upwards(walk: _Walk, numbers: Sequence[int], place: _Place) -> Evolved:
+    thresholds = [walk.running.log_m2[nf] for nf in numbers[1:]]
+
+    def travel(place: _Place, leg: _Leg) -> tuple[_Place, Evolved]:
+        place, found = _travel(walk, place, leg, upwards=True)
+        if not thresholds:
+            return place, found
+        a = coupling.gain_flavour(place.a, walk.running)
+        now = state.gain_flavour(place.now, leg.nf, leg.left, a, walk.kernels.matching)
+        return _Place(now, a, place.log_mu2), found
+
+    legs = _legs(walk, numbers, [*thresholds, jnp.asarray(FAR)])
+    found = jax.lax.scan(travel, place, legs)[1]
+    return _of_leg(found, sum(_passed(walk.log_scales >= each) for each in thresholds))
+
+
+def _downwards(walk: _Walk, numbers: Sequence[int], place: _Place) -> Evolved:
+    thresholds = [walk.running.log_m2[nf + 1] for nf in numbers[1:]]
+
+    def travel(place: _Place, leg: _Leg) -> tuple[_Place, Evolved]:
+        place, found = _travel(walk, place, leg, upwards=False)
+        if not thresholds:
+            return place, found
+        now = state.lose_flavour(place.now, leg.nf, place.a, walk.kernels.matching)
+        a = coupling.lose_flavour(place.a, walk.running)
+        return _Place(now, a, place.log_mu2), found
+
+    legs = _legs(walk, numbers, [*thresholds, jnp.asarray(-FAR)])
+    found = jax.lax.scan(travel, place, legs)[1]
+    return _of_leg(found, sum(_passed(walk.log_scales < each) for each in thresholds))
+
+
+def _legs(walk: _Walk, numbers: Sequence[int], ends: Sequence[Array]) -> _Leg:
+    """All legs, with their number as first axis."""
+    places = np.array([walk.kernels.numbers.index(nf) for nf in numbers])
+    room, count = max(numbers), len(numbers)
+    projections = [flavours.to_physical(nf, walk.axis, room) for nf in numbers]
+    return _Leg(
+        jnp.asarray(np.array(numbers, np.int32)),
+        jnp.asarray(np.arange(count - 1, -1, -1, dtype=np.int32)),
+        jnp.stack(list(ends)),
+        jax.tree.map(lambda block: block[places], walk.kernels.matrices),
+        jnp.asarray(np.stack(projections)),
+    )
+
+
+def _travel(walk: _Walk, place: _Place, leg: _Leg, *, upwards: bool) -> tuple[_Place, Evolved]:
+    """The end of a leg, and what is found at the scales on the way."""
+    scales = _clipped(walk.log_scales, place.log_mu2, leg.end, upwards)
+    end = _end(scales, leg.end, upwards)
+    nf, order = leg.nf.astype(place.a.dtype), walk.running.order
+    ends = coupling.run(place.a, jnp.append(scales, end) - place.log_mu2, order, nf)
+    log_a, log_ends = jnp.log(place.a), jnp.log(ends)
+    mesh, place_of_scale = _mesh(log_a, log_ends, walk.steps)
+    strengths = runge_kutta.strengths(mesh[:-1], jnp.diff(mesh), order, nf, walk.running.log_kr)
+
+    def advance(now: State, strength: Array) -> tuple[State, State]:
+        after = runge_kutta.step(now, strength, leg.kernels)
         return after, after
 
-    # kept for the reverse pass: the rows before each step, not the matrices of each
-    return jax.lax.scan(jax.checkpoint(step), rows, steps)[1]
+    final, history = jax.lax.scan(advance, place.now, strengths)
+    at_scales = jax.tree.map(lambda block: block[place_of_scale], history)
+    values = jax.vmap(lambda now: walk.read(now, leg.projection))(at_scales)
+    return _Place(final, ends[-1], end), Evolved(values, ends[:-1])
 
 
-def _matrices(settings: Settings) -> tuple[kernels.KernelMatrices, ...]:
-    """Kernels of each order with a leading axis over the segments."""
-    by_segment = [
-        kernels.matrices(settings.order, nf, settings.x_min, settings.points)
-        for nf in settings.flavours
-    ]
-    return jax.tree.map(lambda *parts: jnp.asarray(np.stack(parts)), *by_segment)
+def _mesh(begin: Array, points: Array, steps: int) -> tuple[Array, Array]:
+    """Where the steps of a leg begin and end in ln a, and the step that ends at each scale.
+
+    points (scale + 1,): ln a at the scales and at the end. To equal steps the scales are added as
+    points of their own; the only scale is the end itself.
+    """
+    *scales, end = points
+    length = (end - begin) / steps
+    equal = begin + length * np.arange(1, steps + 1, dtype=np.float64)
+    if len(scales) == 1:
+        return jnp.append(begin, equal), jnp.full(1, steps - 1)
+    every = jnp.append(equal, points[:-1])
+    order = jnp.argsort(jnp.abs(every - begin))
+    return jnp.append(begin, every[order]), jnp.argsort(order)[steps:]
 
 
-def _arrivals(numbers: Sequence[int]) -> Array:
-    """What happens to the rows where a segment begins; the first stands for no arrival."""
-    rows = 2 * numbers[-1] + 1
-    later = [flavours.arrival(nf, numbers[-1]) for nf in numbers[1:]]
-    return jnp.asarray(np.stack([np.eye(rows), *later]))
+def _clipped(log_scales: Array, begin: Array, end: Array, upwards: bool) -> Array:
+    """The scales, moved to the nearer end of the leg where they lie outside."""
+    if upwards:
+        scales = jnp.where(log_scales >= begin, log_scales, begin)
+        return jnp.where(scales <= end, scales, end)
+    scales = jnp.where(log_scales <= begin, log_scales, begin)
+    return jnp.where(scales >= end, scales, end)
 
 
-def _runge_kutta(rows: Array, strength: Array, matrices: Sequence[kernels.KernelMatrices]) -> Array:
-    """One step of the classical method of fourth order; strength (4, order)."""
-
-    def stage(
-        carry: tuple[Array, Array], now: tuple[Array, Array, Array]
-    ) -> tuple[tuple[Array, Array], None]:
-        change, total = carry
-        offset, share, strength = now
-        change = _change(rows + offset * change, strength, matrices)
-        return (change, total + share * change), None
-
-    # a loop over the four stages rather than four copies: less code to compile
-    stages = jnp.asarray(OFFSETS), jnp.asarray(SHARES), strength
-    return jax.lax.scan(stage, (jnp.zeros_like(rows), rows), stages)[0][1]
+def _end(scales: Array, end: Array, upwards: bool) -> Array:
+    """Where the leg's steps end: at the only scale, so that it needs no step of its own."""
+    if scales.size == 1:
+        return scales[0]
+    farthest = jnp.max(scales) if upwards else jnp.min(scales)
+    return jnp.where(jnp.abs(end) < FAR, end, farthest)
 
 
-def _change(rows: Array, strength: Array, matrices: Sequence[kernels.KernelMatrices]) -> Array:
-    terms = [strength[k] * _convolve(kernel, rows) for k, kernel in enumerate(matrices)]
-    return sum(terms[1:], terms[0])
+def _passed(thresholds: Array) -> Array:
+    return thresholds.astype(jnp.int32)
 
 
-def _convolve(kernel: kernels.KernelMatrices, rows: Array) -> Array:
-    nf, n = rows.shape[0] // 2, rows.shape[1]
-    quarks = jnp.einsum("sij,sfj->sfi", kernel.quarks, rows[1:].reshape(2, nf, n))
-    singlet = kernel.singlet @ rows[:2].reshape(-1)
-    return jnp.pad(quarks.reshape(-1, n), ((1, 0), (0, 0))) + jnp.pad(
-        singlet.reshape(2, n), ((0, 2 * nf - 1), (0, 0))
-    )
+def _of_leg(found: Evolved, leg: Array | int) -> Evolved:
+    """For each scale what was found on its leg."""
+    scale = np.arange(found.a.shape[1])
+    return jax.tree.map(lambda each: each[leg, scale], found)
+
+
+def _chosen(condition: Array, first: Evolved, second: Evolved) -> Evolved:
+    def choose(one: Array, other: Array) -> Array:
+        return jnp.where(condition.reshape(-1, *[1] * (one.ndim - 1)), one, other)
+
+    return jax.tree.map(choose, first, second)

@@ -1,20 +1,42 @@
 """Flavours of the grids and the evolution basis, with the matrices between them.
 
-Order of the flavour axis everywhere outside the evolution: `FLAVOURS`, quarks, antiquarks, gluon.
-The evolution basis for nf flavours, with q+- = q +- qbar, has 2 nf + 1 rows:
+Order of the flavour axis everywhere outside the evolution: `names`, quarks, antiquarks, gluon. The
+evolution basis for nf flavours, with q+- = q +- qbar, has 2 nf + 1 rows:
 
     g
     Sigma, T3, T8, T15, ...    Sigma = sum of q+,
-                               T_(k^2-1) = q1+ + ... + q(k-1)+ - (k-1) qk+, as in `QUARKS`
+                               T_(k^2-1) = q1+ + ... + q(k-1)+ - (k-1) qk+
     V, V3, V8, V15, ...        built from q- as Sigma, T3, ... are from q+
 """
 
 import numpy as np
 
-QUARKS = ("u", "d", "s", "c", "b")
+ALL_QUARKS = ("u", "d", "s", "c", "b", "t")
+PIDS = {"d": 1, "u": 2, "s": 3, "c": 4, "b": 5, "t": 6}
+GLUON_PID = 21
+
+
+def quarks(nf: int) -> tuple[str, ...]:
+    """The quarks of a grid on which nf flavours appear: five, or six with the top."""
+    return ALL_QUARKS[: max(nf, 5)]
+
+
+def names(nf: int) -> tuple[str, ...]:
+    """The flavour axis of such a grid: quarks, antiquarks, gluon."""
+    return (*quarks(nf), *(f"{quark}bar" for quark in quarks(nf)), "g")
+
+
+QUARKS = quarks(5)
 ANTIQUARKS = tuple(f"{quark}bar" for quark in QUARKS)
-FLAVOURS = (*QUARKS, *ANTIQUARKS, "g")
+FLAVOURS = names(5)
 GLUON = len(FLAVOURS) - 1
+
+
+def pid(name: str) -> int:
+    """The PDG number of a flavour of `names`; 21 for the gluon."""
+    if name == "g":
+        return GLUON_PID
+    return -PIDS[name.removesuffix("bar")] if name.endswith("bar") else PIDS[name]
 
 
 def rotation(nf: int) -> np.ndarray:
@@ -24,36 +46,30 @@ def rotation(nf: int) -> np.ndarray:
     return rows
 
 
-def to_basis(nf: int, room: int) -> np.ndarray:
-    """From all `FLAVOURS` to the rows of `room` >= nf flavours, shape (2 room + 1, 11).
+def to_basis(nf: int, axis: int) -> np.ndarray:
+    """From a flavour axis of that length to the rows of nf flavours, shape (2 nf + 1, axis).
 
-    Flavours above nf are dropped; the rows of flavours that are to arrive later are zero.
+    Flavours above nf are dropped.
     """
-    matrix = np.zeros((2 * room + 1, len(FLAVOURS)))
-    matrix[0, GLUON] = 1.0
-    for first_row, sign in ((1, 1.0), (1 + room, -1.0)):
+    matrix, room = np.zeros((2 * nf + 1, axis)), axis // 2
+    matrix[0, axis - 1] = 1.0
+    for first_row, sign in ((1, 1.0), (1 + nf, -1.0)):
         rows = slice(first_row, first_row + nf)
         matrix[rows, :nf] = rotation(nf)
-        matrix[rows, len(QUARKS) : len(QUARKS) + nf] = sign * rotation(nf)
+        matrix[rows, room : room + nf] = sign * rotation(nf)
     return matrix
 
 
-def to_physical(nf: int) -> np.ndarray:
-    """From the rows of nf flavours to all `FLAVOURS`, shape (11, 2 nf + 1); zero above nf."""
-    matrix = np.zeros((len(FLAVOURS), 2 * nf + 1))
-    matrix[GLUON, 0] = 1.0
-    half = 0.5 * np.linalg.inv(rotation(nf))
-    for first_flavour, sign in ((0, 1.0), (len(QUARKS), -1.0)):
-        matrix[first_flavour : first_flavour + nf, 1:] = np.hstack([half, sign * half])
-    return matrix
+def to_physical(nf: int, axis: int, room: int | None = None) -> np.ndarray:
+    """From the rows of nf flavours to the flavour axis, shape (axis, 2 room + 1); zero above nf.
 
-
-def arrival(nf: int, room: int) -> np.ndarray:
-    """The rows of `room` flavours where the nf-th appears, shape (2 room + 1, 2 room + 1).
-
-    At its threshold its density is zero (trivial matching), so its T is Sigma and its V_k is V.
+    room: the rows are those of so many flavours, of which nf count; by default nf.
     """
-    matrix = np.eye(2 * room + 1)
-    for first_row in (1, 1 + room):
-        matrix[first_row + nf - 1] = matrix[first_row]
+    rows, quarks = room or nf, axis // 2
+    matrix = np.zeros((axis, 2 * rows + 1))
+    matrix[axis - 1, 0] = 1.0
+    half = 0.5 * np.linalg.inv(rotation(nf))
+    for first_flavour, sign in ((0, 1.0), (quarks, -1.0)):
+        matrix[first_flavour : first_flavour + nf, 1 : nf + 1] = half
+        matrix[first_flavour : first_flavour + nf, rows + 1 : rows + nf + 1] = sign * half
     return matrix

@@ -87,7 +87,7 @@ def cell_quadrature(x_min: float, points: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @functools.lru_cache(maxsize=8)
-def momentum_weights(x_min: float, points: int) -> np.ndarray:
-    """Weights m_j with int_{x_min}^1 F(x) dx = sum_j m_j F(x_j), shape (points,)."""
+def moment_weights(x_min: float, points: int, power: int) -> np.ndarray:
+    """Weights m_j with int_{x_min}^1 x^(power - 1) F(x) dx = sum_j m_j F(x_j), shape (points,)."""
     x, weight = cell_quadrature(x_min, points)
-    return np.einsum("cp,cpj->j", x * weight, basis(x, x_min, points))
+    return np.einsum("cp,cpj->j", x**power * weight, basis(x, x_min, points))

@@ -1,120 +1,118 @@
-"""The stage that evolves parton densities and tabulates them for events."""
+"""The stages that evolve parton densities: one set of densities, or the operator for many."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
-from diffpipe.pipelines.physics import checks
-from diffpipe.pipelines.physics.pdf import coupling, evolution, grid, kernels
-from diffpipe.pipelines.physics.pdf.inputs import INPUTS, MSTW2008LO
-
-STAGE = "pdf_evolution"
-PARAMETER_PREFIX = "pdf."
-THRESHOLDS = {3: "m_c", 4: "m_b"}  # the mass at which one flavour is added to nf
-MIN_POINTS = 10
-MIN_SCALES = 4  # interpolation in ln Q is cubic
+from diffpipe.pipelines.physics.pdf import coupling, operator, sanity, state, sum_rules
+from diffpipe.pipelines.physics.pdf.options import STAGE
+from diffpipe.pipelines.physics.pdf.problem import Problem, problem
+from diffpipe.pipelines.physics.pdf.state import State
+from diffpipe.pipelines.physics.refusal import RefusedError
 
 
 def pdf_evolution(
-    parameters: Mapping[str, Array],
-    inputs: Mapping[str, Array],  # noqa: ARG001  a stage takes both
-    *,
-    scales: Sequence[float] | Mapping[str, float],
-    order: str = "LO",
-    input: str = MSTW2008LO,
-    q0: float = 1.0,
-    flavours: Sequence[int] = (3, 4, 5),
-    x_min: float = 1e-5,
-    points: int = 70,
-    steps: int = 12,
-    steps_between_scales: int = 2,
+    parameters: Mapping[str, Array], inputs: Mapping[str, Array], **options: Any
 ) -> dict[str, Array]:
     """Parton densities of the proton by DGLAP evolution, on a grid in x and Q.
 
-    Parameters: alphas_q0 = alpha_s(q0) with flavours[0] flavours; m_c, m_b (GeV, pole) for the
-    thresholds passed; those of the `input` under their names with "pdf." before.
-    Outputs: grid (x, q, flavour), x f(x, Q) in the order of `flavours.FLAVOURS` (u d s c b, their
-    antiquarks, g); x (x,), falling; ln_q (q,), Q in GeV; alphas (q,); momentum_sum (), the share of
-    the proton's momentum found at the highest scale, with a power of x below x_min.
-    Options: scales, rising Q in GeV, or {min, max, count} spaced evenly in ln Q: all of them are
-    reached with flavours[-1] flavours, so they belong above the last threshold; q0 in GeV;
-    flavours, consecutive; x_min, points of the grid; Runge-Kutta steps to each threshold and to the
-    first scale, and between two scales.
+    Parameters, all optional and differentiable: alphas_mz, alpha_s(91.1876 GeV); or alphas_q0,
+    alpha_s(q0); or alphas, at the input's own scale. mc, mb, mt (also m_c, ...), pole masses in
+    GeV. scales, muF in GeV, (q,). q0, muF in GeV where the densities are given. kr = muR^2/muF^2.
+    pdf.<name>, those of the input. What is not given is the input's.
+    Inputs, brought along by the stage itself: the matrices of `pdf_kernels`, and `density` (11, x)
+    where the input is a set or a function; `table_xf` (11, x of the table) where it is a table.
+    Outputs: grid (x, q, flavour), x f(x, Q), flavours as `flavours.names`: u d s c b, their
+    antiquarks, g (with t and tbar if six flavours are met); x (x,), falling; ln_q (q,), GeV; alphas
+    (q,), alpha_s(muR = sqrt(kr) Q); momentum_sum (), the share of the proton's momentum at the last
+    scale, and number_sums (3,), the numbers of u, d, s less their antiquarks there; below x_min a
+    power of x.
+    Options: scales, Q in GeV, a list or {min, max, count} evenly in ln Q (unless a parameter);
+    input; order LO, NLO, NNLO; scheme VFNS or FFNS; nf, flavours at q0 (VFNS 3, FFNS 4); nf_max
+    (5); kr (1); q0; alphas_scale, alphas_flavours, where alpha_s is given; backward, to allow
+    scales below q0; precision, precise (100 points, 3 steps) or fast (70, 2), or x_min (1e-7),
+    points, steps (for each number of flavours) themselves; heavy_from_gluon, parametrised (as in
+    the benchmarks) or exact; table_x, the nodes of a table; sum_rules, checked or ignored.
     Raises ValueError for a wrong option.
-    Source: arXiv:0901.0002 (input), hep-ph/0204316, section 1.3 (conventions and benchmark).
+    Source: hep-ph/0408244, section 2, for the equations; hep-ph/0204316, section 1.3, and
+    hep-ph/0511119, section 4.4, for the benchmarks.
     """
-    q, start = _scales(scales), checks.positive_number(STAGE, "q0", q0)
-    settings = _settings(order, flavours, x_min, points, steps, steps_between_scales)
-    checks.one_of(STAGE, "input", input, INPUTS)
-    x = grid.nodes(settings.x_min, settings.points)
-    own = {name.removeprefix(PARAMETER_PREFIX): value for name, value in parameters.items()}
-    evolved = evolution.evolve(
-        INPUTS[input](own, x),
-        parameters["alphas_q0"] / coupling.FOUR_PI,
-        start,
-        [parameters[THRESHOLDS[nf]] for nf in settings.flavours[:-1]],
-        q,
-        settings,
-    )
+    of = problem(parameters, inputs, options)
+    first, last = of.plan.flavours[0], of.plan.flavours[-1]
+    start = state.from_flavours(of.densities()[:, :, None], first, last)
+
+    def read(now: State, projection: Array) -> Array:
+        return state.to_flavours(now, projection)[:, :, 0]
+
+    evolved = of.evolve(start, read)
+    return _tabulated(of, jnp.transpose(evolved.values, (2, 0, 1)), evolved.a)
+
+
+def pdf_operator(
+    parameters: Mapping[str, Array], inputs: Mapping[str, Array], **options: Any
+) -> dict[str, Array]:
+    """The evolution operator on the grid, for many densities at one set of theory parameters.
+
+    Parameters and options as those of `pdf_evolution`, without what belongs to an input's
+    densities; `input` only gives the usual values of couplings, masses and q0.
+    Outputs: operator (q, flavour, x, flavour, x), from the second flavour and x, at q0, to the
+    first, at Q; x (x,); ln_q (q,); alphas (q,). `pdf_from_operator` applies it.
+    Raises ValueError for a wrong option.
+    """
+    of = problem(parameters, inputs, options)
+    if of.plan.flavours_below:
+        raise RefusedError(f"{STAGE}: an operator leads upwards only", hint="leave out backward")
+    nf, to_come = of.plan.flavours[0], len(of.plan.flavours) - 1
+
+    def read(now: State, projection: Array) -> Array:
+        return operator.in_flavours(now, projection, nf)
+
+    evolved = of.evolve(operator.unit(of.plan.points, to_come), read)
+    return {"operator": evolved.values} | _axes(of, evolved.a)
+
+
+def pdf_from_operator(
+    parameters: Mapping[str, Array],  # noqa: ARG001  a stage takes both
+    inputs: Mapping[str, Array],
+) -> dict[str, Array]:
+    """Densities at the scales of an operator, linear in those at q0.
+
+    Inputs: operator (q, flavour, x, flavour, x) of `pdf_operator`; density (flavour, x), or
+    (member, flavour, x), x f on its nodes. Output: grid (x, q, flavour), with a leading axis of
+    members where there are any.
+    """
+    return {"grid": jnp.einsum("qfigj,...gj->...iqf", inputs["operator"], inputs["density"])}
+
+
+def check_pdf_evolution(
+    parameters: Mapping[str, Array], inputs: Mapping[str, Array], **options: Any
+) -> None:
+    """Refuse values that make no evolution (the runner calls it once, with the numbers)."""
+    of = problem(parameters, inputs, options)
+    sanity.check(of, with_sum_rules=options.get("sum_rules") != "ignored")
+
+
+def check_pdf_operator(
+    parameters: Mapping[str, Array], inputs: Mapping[str, Array], **options: Any
+) -> None:
+    """As `check_pdf_evolution`, without the densities."""
+    sanity.check(problem(parameters, inputs, options), with_sum_rules=False)
+
+
+def _axes(of: Problem, a: Array) -> dict[str, Array]:
     return {
-        "grid": evolved.densities,
-        "x": jnp.asarray(x),
-        "ln_q": jnp.asarray(np.log(q)),
-        "alphas": coupling.FOUR_PI * evolved.a,
-        "momentum_sum": _momentum(jnp.sum(evolved.densities[:, -1], axis=1), x, settings),
+        "x": jnp.asarray(of.x),
+        "ln_q": jnp.log(of.scales),
+        "alphas": coupling.FOUR_PI * a,
     }
 
 
-def _momentum(total: Array, x: np.ndarray, settings: evolution.Settings) -> Array:
-    """int_0^1 F dx of the summed densities F (n,); below x_min F is a power of x."""
-    power = jnp.log(total[-1] / total[-2]) / float(np.log(x[-1] / x[-2]))
-    above = total @ grid.momentum_weights(settings.x_min, settings.points)
-    return above + settings.x_min * total[-1] / (1.0 + power)
-
-
-def _scales(scales: object) -> np.ndarray:
-    if isinstance(scales, Mapping):
-        checks.known_keys(STAGE, "option scales", scales, {"min", "max", "count"}, set())
-        count = checks.integer(STAGE, "scales.count", scales["count"], at_least=MIN_SCALES)
-        ends = checks.rising(STAGE, "scales", [scales["min"], scales["max"]], at_least=2)
-        checks.positive_number(STAGE, "scales.min", ends[0])
-        return np.geomspace(ends[0], ends[1], count)
-    values = checks.rising(STAGE, "scales", scales, at_least=MIN_SCALES)
-    checks.positive_number(STAGE, "scales[0]", values[0])
-    return np.array(values)
-
-
-def _settings(
-    order: object,
-    flavours: object,
-    x_min: object,
-    points: object,
-    steps: object,
-    steps_between_scales: object,
-) -> evolution.Settings:
-    if checks.positive_number(STAGE, "x_min", x_min) > 0.1:
-        raise ValueError(f"{STAGE}: option x_min must not be above 0.1, got {x_min!r}")
-    return evolution.Settings(
-        checks.one_of(STAGE, "order", order, kernels.ORDERS),
-        _flavours(flavours),
-        checks.positive_number(STAGE, "x_min", x_min),
-        checks.integer(STAGE, "points", points, at_least=MIN_POINTS),
-        checks.integer(STAGE, "steps", steps, at_least=1),
-        checks.integer(STAGE, "steps_between_scales", steps_between_scales, at_least=1),
-    )
-
-
-def _flavours(flavours: object) -> tuple[int, ...]:
-    allowed = [(low, *range(low + 1, high + 1)) for low in (3, 4, 5) for high in range(low, 6)]
-    if isinstance(flavours, str) or not isinstance(flavours, Sequence):
-        raise ValueError(
-            f"{STAGE}: option flavours must be a list such as [3, 4, 5], got {flavours!r}"
-        )
-    if tuple(flavours) not in allowed:
-        raise ValueError(
-            f"{STAGE}: option flavours must be consecutive numbers from 3 to 5, such as "
-            f"[3, 4, 5] or [4], got {list(flavours)!r}"
-        )
-    return tuple(flavours)
+def _tabulated(of: Problem, values: Array, a: Array) -> dict[str, Array]:
+    last = values[:, -1].T
+    carried = {
+        "momentum_sum": sum_rules.momentum(last, of.plan.x_min, of.plan.points),
+        "number_sums": sum_rules.numbers(last, of.plan.x_min, of.plan.points),
+    }
+    return {"grid": values} | _axes(of, a) | carried
