@@ -16,9 +16,9 @@ from diffpipe.cli.report import print_json
 if TYPE_CHECKING:
     import numpy as np
 
-    from diffpipe.pipelines.physics.pdf.origin import Origin
-    from diffpipe.pipelines.physics.pdf.point import Case
-    from diffpipe.pipelines.physics.pdf.report import Report
+    from diffpipe.pipelines.physics.pdf.point.evaluation import Case
+    from diffpipe.pipelines.physics.pdf.point.origin import Origin
+    from diffpipe.pipelines.physics.pdf.point.report import Report
 
 SHOWN = 5  # values of x beside each other in a table
 SYMBOLS = {21: "g", 1: "d", 2: "u", 3: "s", 4: "c", 5: "b", 6: "t"}
@@ -157,7 +157,7 @@ def _document(asked: Asked, evolution: Evolution, written: Written) -> dict[str,
     import numpy as np
 
     from diffpipe.pipelines.frameworks import jax as _float64  # noqa: F401
-    from diffpipe.pipelines.physics.pdf import report
+    from diffpipe.pipelines.physics.pdf.point import report
 
     given, x = _given(asked, evolution), _x(asked.x)
     q2 = np.array([written.q_max**2]) if asked.q2 is None else _numbers("--q2", asked.q2)
@@ -176,9 +176,9 @@ def _document(asked: Asked, evolution: Evolution, written: Written) -> dict[str,
 def _origin(name: str) -> "Origin":
     """The densities that --input names; files and modules are looked for from this folder."""
     from diffpipe.pipelines.core import functions
-    from diffpipe.pipelines.physics.pdf import origin
     from diffpipe.pipelines.physics.pdf.companions import LHAPDF
-    from diffpipe.pipelines.physics.pdf.theory import TABLE, known_input
+    from diffpipe.pipelines.physics.pdf.parameters import TABLE, known_input
+    from diffpipe.pipelines.physics.pdf.point import origin
 
     if name == TABLE:
         raise UsageError(
@@ -319,7 +319,7 @@ def _refuse_non_finite(
 
 
 def _write(written: Written, case: "Case") -> dict[str, Any]:
-    from diffpipe.pipelines.physics.pdf.lhapdf_set import Size, write_set
+    from diffpipe.pipelines.physics.pdf.point.lhapdf_set import Size, write_set
 
     assert written.write is not None
     folder = written.write.expanduser().absolute()

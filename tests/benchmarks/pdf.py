@@ -22,7 +22,7 @@ import jax  # noqa: E402  (after the environment it reads)
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
-from diffpipe.pipelines.physics.pdf import operator  # noqa: E402
+from diffpipe.pipelines.physics.pdf.evolution import operator  # noqa: E402
 from diffpipe.pipelines.physics.pdf.inputs.catalogue import INPUTS  # noqa: E402
 from diffpipe.pipelines.physics.pdf.kernels import quadrature, tables  # noqa: E402
 from diffpipe.pipelines.physics.pdf.kernels.stage import pdf_kernels  # noqa: E402

@@ -131,39 +131,30 @@ def test_back_and_forth_gives_the_input_back():
     assert error[:, usual].max() < 1e-6  # of the density, or of a thousandth of its peak
 
 
-def test_an_operator_does_what_the_evolution_does():
-    options = SMALL_TO_CHARM | {"scales": [20.0]}
-    direct = jax.jit(lambda: pdf_evolution({}, {}, **options))()
-    made = jax.jit(lambda: pdf_operator({}, {}, **options))()
-    of = INPUTS["les_houches_toy"]
-    density = jax.jit(lambda p: of.density(p, np.asarray(direct["x"])))(
-        {name: np.asarray(value) for name, value in of.defaults.items()}
-    )
-    inputs = {"operator": made["operator"], "density": jnp.stack([density, 2.0 * density])}
-    both = pdf_from_operator({}, inputs)["grid"]
-    size = np.abs(direct["grid"]).max()
-    np.testing.assert_allclose(both[0], direct["grid"], atol=1e-14 * size)  # rounding
-    np.testing.assert_allclose(both[1], 2.0 * both[0], atol=1e-14 * size)
-
-
-def test_derivatives_of_an_operator_by_alpha_s_and_masses():
+def test_an_operator_does_what_the_evolution_does_with_derivatives_in_the_theory():
     options = SMALL_TO_CHARM | {"scales": [20.0], "alphas_flavours": 5}
     given = {name: np.asarray(THEORY[name]) for name in ("alphas_mz", "mc", "mb")}
-    density = INPUTS["les_houches_toy"].density(
-        {k: jnp.asarray(v) for k, v in INPUTS["les_houches_toy"].defaults.items()},
+    tangent = {name: np.asarray(1.0 + n) for n, name in enumerate(given)}
+    toy = INPUTS["les_houches_toy"]
+    density = toy.density(
+        {name: jnp.asarray(value) for name, value in toy.defaults.items()},
         grid.nodes(SMALL["x_min"], SMALL["points"]),
     )
+    members = jnp.stack([density, 2.0 * density])
 
     def by_operator(p):
         made = pdf_operator(p, {}, **options)["operator"]
-        return pdf_from_operator({}, {"operator": made, "density": density})["grid"]
+        return pdf_from_operator({}, {"operator": made, "density": members})["grid"]
 
-    tangent = {name: np.asarray(1.0 + n) for n, name in enumerate(given)}
-    pushed = jax.jit(lambda p, t: jax.jvp(by_operator, (p,), (t,))[1])(given, tangent)
-    direct = jax.jit(
-        lambda p, t: jax.jvp(lambda q: pdf_evolution(q, {}, **options)["grid"], (p,), (t,))[1]
-    )(given, tangent)
-    np.testing.assert_allclose(pushed, direct, atol=1e-13 * np.abs(direct).max())
+    def direct(p):
+        return pdf_evolution(p, {}, **options)["grid"]
+
+    many, pushed_many = jax.jit(lambda: jax.jvp(by_operator, (given,), (tangent,)))()
+    one, pushed_one = jax.jit(lambda: jax.jvp(direct, (given,), (tangent,)))()
+    for found, expected in ((many, one), (pushed_many, pushed_one)):
+        rounding = 1e-13 * np.abs(expected).max()
+        np.testing.assert_allclose(found[0], expected, atol=rounding)
+        np.testing.assert_allclose(found[1], 2.0 * found[0], atol=rounding)
 
 
 @pytest.mark.parametrize("nf", [3, 4, 5, 6])

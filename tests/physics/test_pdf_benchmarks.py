@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from physics.reference import BENCHMARK
 
-from diffpipe.pipelines.physics.pdf import coupling, evolution, flavours, grid
+from diffpipe.pipelines.physics.pdf import flavours, grid
+from diffpipe.pipelines.physics.pdf.evolution import coupling
+from diffpipe.pipelines.physics.pdf.evolution.theory import coupling_at, running_of
 from diffpipe.pipelines.physics.pdf.problem import problem
 from diffpipe.pipelines.physics.pdf.stage import pdf_evolution
 
@@ -76,10 +78,10 @@ def test_alpha_s_at_1e4_gev2(case):
     order, scheme, kr = case.split()
     options = TOY | {"order": order, "scheme": scheme, "scales": [100.0], "points": 10}
     of = problem({"kr": np.asarray(float(kr))}, {}, options)
-    running = evolution.running_of(of.theory, order)
+    running = running_of(of.theory, order)
     log_mu2 = np.asarray(np.log(1e4))
     nf = of.plan.flavours[-1]
-    a = evolution.coupling_at(of.theory, of.alphas_flavours, log_mu2, nf, running)
+    a = coupling_at(of.theory, of.alphas_flavours, log_mu2, nf, running)
     assert coupling.FOUR_PI * float(a) == pytest.approx(ALPHAS[case], abs=6e-7)  # digits printed
 
 

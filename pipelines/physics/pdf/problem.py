@@ -8,15 +8,23 @@ import numpy as np
 from jax import Array
 
 from diffpipe.pipelines.physics import checks
-from diffpipe.pipelines.physics.pdf import evolution, flavours, grid
-from diffpipe.pipelines.physics.pdf.evolution import Evolved, Kernels, Settings, Theory
+from diffpipe.pipelines.physics.pdf import flavours, grid
+from diffpipe.pipelines.physics.pdf.evolution import legs
+from diffpipe.pipelines.physics.pdf.evolution.legs import Evolved, Kernels, Settings
+from diffpipe.pipelines.physics.pdf.evolution.state import State
+from diffpipe.pipelines.physics.pdf.evolution.theory import Theory
 from diffpipe.pipelines.physics.pdf.inputs import catalogue, tabulated
 from diffpipe.pipelines.physics.pdf.inputs.base import Input
 from diffpipe.pipelines.physics.pdf.kernels import stage as kernel_stage
 from diffpipe.pipelines.physics.pdf.kernels.tables import KernelMatrices, MatchingMatrices
 from diffpipe.pipelines.physics.pdf.options import STAGE, Plan, split
-from diffpipe.pipelines.physics.pdf.state import State
-from diffpipe.pipelines.physics.pdf.theory import TABLE, given, known_input, own_parameters, theory
+from diffpipe.pipelines.physics.pdf.parameters import (
+    TABLE,
+    given,
+    known_input,
+    own_parameters,
+    theory,
+)
 from diffpipe.pipelines.physics.refusal import RefusedError
 
 
@@ -48,7 +56,7 @@ class Problem(NamedTuple):
     def evolve(self, start: State, read: Callable[[State, Array], Array]) -> Evolved:
         """`start` at the scales, as `read` reads it."""
         plan = self.plan
-        return evolution.evolve(
+        return legs.evolve(
             start,
             self.theory,
             self.alphas_flavours,

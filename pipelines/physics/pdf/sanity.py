@@ -4,7 +4,9 @@ import itertools
 
 import numpy as np
 
-from diffpipe.pipelines.physics.pdf import coupling, evolution, sum_rules
+from diffpipe.pipelines.physics.pdf import sum_rules
+from diffpipe.pipelines.physics.pdf.evolution import coupling
+from diffpipe.pipelines.physics.pdf.evolution.theory import coupling_at, running_of
 from diffpipe.pipelines.physics.pdf.options import STAGE
 from diffpipe.pipelines.physics.pdf.problem import Problem
 from diffpipe.pipelines.physics.refusal import RefusedError
@@ -64,10 +66,10 @@ def _scales(of: Problem) -> None:
 def _coupling(of: Problem) -> None:
     """The coupling where it is largest: at the smallest muR."""
     smallest = min(float(of.theory.q0), *(float(q) for q in of.scales))
-    running = evolution.running_of(of.theory, of.plan.order)
+    running = running_of(of.theory, of.plan.order)
     log_mu2 = 2.0 * np.log(smallest) + running.log_kr
     nf = _flavours_at(of, smallest)
-    found = float(evolution.coupling_at(of.theory, of.alphas_flavours, log_mu2, nf, running))
+    found = float(coupling_at(of.theory, of.alphas_flavours, log_mu2, nf, running))
     alphas, given = coupling.FOUR_PI * found, coupling.FOUR_PI * float(of.theory.a)
     if not all(np.isfinite(each) and 0.0 < each < LARGEST_ALPHAS for each in (alphas, given)):
         raise RefusedError(

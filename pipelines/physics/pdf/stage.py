@@ -6,10 +6,11 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
-from diffpipe.pipelines.physics.pdf import coupling, operator, sanity, state, sum_rules
+from diffpipe.pipelines.physics.pdf import sanity, sum_rules
+from diffpipe.pipelines.physics.pdf.evolution import coupling, operator, state
+from diffpipe.pipelines.physics.pdf.evolution.state import State
 from diffpipe.pipelines.physics.pdf.options import STAGE
 from diffpipe.pipelines.physics.pdf.problem import Problem, problem
-from diffpipe.pipelines.physics.pdf.state import State
 from diffpipe.pipelines.physics.refusal import RefusedError
 
 

@@ -7,7 +7,7 @@ leg on whose side of the thresholds it lies. Downwards all goes backwards.
 The legs are a loop, so that one of them is compiled and not each.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -15,10 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from diffpipe.pipelines.physics.pdf import coupling, flavours, runge_kutta, state
-from diffpipe.pipelines.physics.pdf.coupling import Running
+from diffpipe.pipelines.physics.pdf import flavours
+from diffpipe.pipelines.physics.pdf.evolution import coupling, runge_kutta, state
+from diffpipe.pipelines.physics.pdf.evolution.coupling import Running
+from diffpipe.pipelines.physics.pdf.evolution.state import State
+from diffpipe.pipelines.physics.pdf.evolution.theory import Theory, coupling_at, running_of
 from diffpipe.pipelines.physics.pdf.kernels.tables import KernelMatrices, MatchingMatrices
-from diffpipe.pipelines.physics.pdf.state import State
 
 FAR = 1e3  # ln mu^2 beyond all scales: where the last leg would end
 
@@ -38,16 +40,6 @@ class Kernels(NamedTuple):
     numbers: tuple[int, ...]  # of flavours, in the order of the first axis
     matrices: KernelMatrices  # with that axis before all others
     matching: MatchingMatrices | None  # from NNLO on
-
-
-class Theory(NamedTuple):
-    """Values that the evolution depends on, all differentiable."""
-
-    a: Array  # alpha_s/(4 pi) with `a_flavours` flavours ...
-    a_scale: Array  # ... at muR = this, GeV
-    masses: Mapping[int, Array]  # flavours above a threshold -> pole mass, GeV
-    q0: Array  # muF where the densities are given, GeV
-    kr: Array  # muR^2/muF^2
 
 
 class Evolved(NamedTuple):
@@ -82,22 +74,6 @@ def evolve(
         return above
     below = _downwards(walk, settings.flavours_below, _Place(start, a, log_q02))
     return _chosen(log_scales < log_q02, below, above)
-
-
-def running_of(theory: Theory, order: str) -> Running:
-    """What the coupling runs with: it changes flavours where the densities do."""
-    log_kr = jnp.log(theory.kr)
-    log_m2 = {nf: 2.0 * jnp.log(mass) + log_kr for nf, mass in theory.masses.items()}
-    return Running(order, log_kr, log_m2)
-
-
-def coupling_at(
-    theory: Theory, a_flavours: int, log_mu2: Array, nf: int, running: Running
-) -> Array:
-    """alpha_s/(4 pi) with nf flavours at muR^2 = exp(log_mu2) GeV^2."""
-    start = 2.0 * jnp.log(theory.a_scale)
-    a, reached = coupling.to_flavours(theory.a, start, a_flavours, nf, running)
-    return coupling.run(a, log_mu2 - reached, running.order, nf)
 
 
 class _Walk(NamedTuple):

@@ -11,9 +11,9 @@ import numpy as np
 from jax import Array
 from scipy.integrate import DOP853
 
-from diffpipe.pipelines.physics.pdf.coupling import Number, beta_coefficients
+from diffpipe.pipelines.physics.pdf.evolution.coupling import Number, beta_coefficients
+from diffpipe.pipelines.physics.pdf.evolution.state import State
 from diffpipe.pipelines.physics.pdf.kernels.tables import KernelMatrices
-from diffpipe.pipelines.physics.pdf.state import State
 
 STAGES = DOP853.n_stages
 WEIGHTS, OFFSETS, SHARES = DOP853.A, DOP853.C, DOP853.B

@@ -8,15 +8,16 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from diffpipe.pipelines.physics.pdf import evolution, flavours, grid
-from diffpipe.pipelines.physics.pdf.coupling import FOUR_PI
+from diffpipe.pipelines.physics.pdf import flavours, grid
+from diffpipe.pipelines.physics.pdf.evolution.coupling import FOUR_PI
+from diffpipe.pipelines.physics.pdf.evolution.theory import coupling_at, running_of
 from diffpipe.pipelines.physics.pdf.lhapdf import writer
 from diffpipe.pipelines.physics.pdf.lhapdf.settings import Settings
 from diffpipe.pipelines.physics.pdf.lhapdf.subgrids import Subgrid
 from diffpipe.pipelines.physics.pdf.options import ORDERS
-from diffpipe.pipelines.physics.pdf.point import Case, evaluate, ready
+from diffpipe.pipelines.physics.pdf.parameters import M_Z_GEV
+from diffpipe.pipelines.physics.pdf.point.evaluation import Case, evaluate, ready
 from diffpipe.pipelines.physics.pdf.problem import Problem
-from diffpipe.pipelines.physics.pdf.theory import M_Z_GEV
 from diffpipe.pipelines.physics.refusal import RefusedError
 
 FEWEST_KNOTS = 4  # of Q in a subgrid: with fewer, interpolation is linear
@@ -136,10 +137,10 @@ def _columns(of: Case) -> list[tuple[int, int]]:
 
 def _alphas(found: Problem, at: Segment) -> list[float]:
     """alpha_s(muR = Q) with the segment's flavours."""
-    running = evolution.running_of(found.theory, found.plan.order)
+    running = running_of(found.theory, found.plan.order)
     log_mu2 = jnp.asarray(2.0 * np.log(at.q))
     theory, nf = found.theory, found.alphas_flavours
-    a = evolution.coupling_at(theory, nf, log_mu2, at.nf, running)
+    a = coupling_at(theory, nf, log_mu2, at.nf, running)
     found_alphas: list[float] = (FOUR_PI * a).tolist()
     return found_alphas
 

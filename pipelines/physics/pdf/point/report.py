@@ -9,12 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from diffpipe.pipelines.physics.pdf import evolution, flavours, grid, options, stage
-from diffpipe.pipelines.physics.pdf.evolution import Theory
-from diffpipe.pipelines.physics.pdf.origin import Origin
-from diffpipe.pipelines.physics.pdf.point import Case, arguments, constants_of, evaluate, ready
+from diffpipe.pipelines.physics.pdf import flavours, grid, options, stage
+from diffpipe.pipelines.physics.pdf.evolution.theory import Theory, coupling_at, running_of
+from diffpipe.pipelines.physics.pdf.parameters import COUPLINGS, MASSES, OWN
+from diffpipe.pipelines.physics.pdf.point.evaluation import (
+    Case,
+    arguments,
+    constants_of,
+    evaluate,
+    ready,
+)
+from diffpipe.pipelines.physics.pdf.point.origin import Origin
 from diffpipe.pipelines.physics.pdf.problem import problem
-from diffpipe.pipelines.physics.pdf.theory import COUPLINGS, MASSES, OWN
 from diffpipe.pipelines.physics.refusal import RefusedError, did_you_mean
 
 USUAL_X_MIN = 1e-7
@@ -167,11 +173,11 @@ def _rate(of: Case, coupling: str) -> Array:
 def _slope(theory: Theory, scale: Array, order: str, between: tuple[int, int]) -> Array:
     """How the coupling at a scale (GeV) changes with that which is given."""
     nf, target = between
-    running = evolution.running_of(theory, order)
+    running = running_of(theory, order)
 
     def there(a: Array) -> Array:
         given, log_mu2 = theory._replace(a=a), 2.0 * jnp.log(scale)
-        return evolution.coupling_at(given, nf, log_mu2, target, running)
+        return coupling_at(given, nf, log_mu2, target, running)
 
     return jax.jvp(there, (theory.a,), (jnp.ones(()),))[1]
 

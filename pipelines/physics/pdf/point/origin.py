@@ -13,7 +13,7 @@ from diffpipe.pipelines.physics.pdf import flavours
 from diffpipe.pipelines.physics.pdf.inputs.base import Input
 from diffpipe.pipelines.physics.pdf.lhapdf import files, metadata, reader, source
 from diffpipe.pipelines.physics.pdf.options import ORDERS
-from diffpipe.pipelines.physics.pdf.theory import M_TOP_GEV, M_Z_GEV, OWN
+from diffpipe.pipelines.physics.pdf.parameters import M_TOP_GEV, M_Z_GEV, OWN
 from diffpipe.pipelines.physics.refusal import RefusedError
 
 Values = Mapping[str, Array]

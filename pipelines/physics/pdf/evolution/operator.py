@@ -7,8 +7,9 @@ as do all V_k, and what appears at a threshold follows from Sigma, g and V.
 import jax.numpy as jnp
 from jax import Array
 
-from diffpipe.pipelines.physics.pdf import flavours, state
-from diffpipe.pipelines.physics.pdf.state import State
+from diffpipe.pipelines.physics.pdf import flavours
+from diffpipe.pipelines.physics.pdf.evolution import state
+from diffpipe.pipelines.physics.pdf.evolution.state import State
 
 
 def unit(points: int, flavours_to_come: int) -> State:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from diffpipe.pipelines.physics.pdf.coupling import FOUR_PI
-from diffpipe.pipelines.physics.pdf.evolution import Theory
+from diffpipe.pipelines.physics.pdf.evolution.coupling import FOUR_PI
+from diffpipe.pipelines.physics.pdf.evolution.theory import Theory
 from diffpipe.pipelines.physics.pdf.inputs import catalogue
 from diffpipe.pipelines.physics.pdf.inputs.base import Input
 from diffpipe.pipelines.physics.pdf.options import STAGE
@@ -107,7 +107,7 @@ def _coupling(
     if names == ["alphas_mz"] or input is None:
         value = given("alphas_mz", parameters, {}, None, None)
         at = jnp.asarray(M_Z_GEV if scale is None else scale, jnp.float64)
-        return Coupling(value, at, nf or fixed or min(5, max(5, flavours[0])))
+        return Coupling(value, at, nf or fixed or 5)
     value = parameters.get("alphas", jnp.asarray(input.alphas, jnp.float64))
     at = jnp.asarray(input.alphas_scale if scale is None else scale, jnp.float64)
     return Coupling(value, at, nf or fixed or input.alphas_flavours)

@@ -11,13 +11,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from diffpipe.pipelines.physics.pdf import evolution, options, stage
-from diffpipe.pipelines.physics.pdf.coupling import FOUR_PI
+from diffpipe.pipelines.physics.pdf import options, stage
+from diffpipe.pipelines.physics.pdf.evolution.coupling import FOUR_PI
+from diffpipe.pipelines.physics.pdf.evolution.theory import coupling_at, running_of
 from diffpipe.pipelines.physics.pdf.kernels.stage import pdf_kernels
 from diffpipe.pipelines.physics.pdf.options import Plan
-from diffpipe.pipelines.physics.pdf.origin import Density, Origin
+from diffpipe.pipelines.physics.pdf.parameters import COUPLINGS
+from diffpipe.pipelines.physics.pdf.point.origin import Density, Origin
 from diffpipe.pipelines.physics.pdf.problem import Problem, problem
-from diffpipe.pipelines.physics.pdf.theory import COUPLINGS
 
 Constants = Mapping[str, Mapping[str, Array]]
 
@@ -104,14 +105,14 @@ def _compiled_along(setup: _Setup) -> Callable[..., Any]:
 
 def _alphas(of: Problem, q2: Array) -> Array:
     """alpha_s(muR^2 = q2), (q,): its thresholds are at muR^2 = kr m^2."""
-    running = evolution.running_of(of.theory, of.plan.order)
+    running = running_of(of.theory, of.plan.order)
     q = jnp.sqrt(q2 / of.theory.kr)
     first, *more = sorted({*of.plan.flavours, *of.plan.flavours_below})
 
     log_mu2 = jnp.log(q2)
 
     def with_flavours(nf: int) -> Array:
-        return evolution.coupling_at(of.theory, of.alphas_flavours, log_mu2, nf, running)
+        return coupling_at(of.theory, of.alphas_flavours, log_mu2, nf, running)
 
     a = with_flavours(first)
     for nf in more:
