@@ -210,7 +210,7 @@ def test_heavy_quarks_have_no_asymmetry_at_leading_order(mstw_lo):
         ({"scales": None}, "scales are not given"),
         ({"x_min": 0.5}, "x_min"),
         ({"points": 70.0}, "integer"),
-        ({"steps": -1}, "at least 1"),
+        ({"steps": 0}, "at least 1"),
         ({"q0": -1.0}, "above zero"),
         ({"precison": "fast"}, "unknown option 'precison'"),
         ({"input": "table"}, "q0 is not given"),

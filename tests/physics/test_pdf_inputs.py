@@ -11,7 +11,6 @@ from diffpipe.pipelines.physics.pdf import grid
 from diffpipe.pipelines.physics.pdf.flavours import FLAVOURS
 from diffpipe.pipelines.physics.pdf.inputs import herapdf, quadrature, tabulated
 from diffpipe.pipelines.physics.pdf.inputs.catalogue import INPUTS, density
-from diffpipe.pipelines.physics.pdf.inputs.sum_rules import number_and_momentum
 from diffpipe.pipelines.physics.refusal import RefusedError
 
 X = grid.nodes(1e-6, 40)
@@ -42,9 +41,19 @@ def by_flavour(name, x, **given):
     return dict(zip(FLAVOURS, np.asarray(density(INPUTS[name], given, x)), strict=True))
 
 
+# A number is a difference q - qbar: at smaller x it drowns in the rounding of the sea, at larger
+# ones it is not yet complete. For x^0.2, the slowest of the inputs that ship, both are below 1e-8.
+SMALLEST_X = 1e-38
+
+
 def sums(name, given):
-    found = number_and_momentum(INPUTS[name], given)
-    return {key: float(value) for key, value in found.items()}
+    """Momentum and numbers of valence quarks, by quadrature from x = 1e-38."""
+    x, weight = quadrature.log_nodes(SMALLEST_X)
+    x_f = by_flavour(name, x, **given)
+    numbers = {
+        f"{quark}_valence": float((x_f[quark] - x_f[f"{quark}bar"]) @ weight) for quark in "uds"
+    }
+    return {"momentum": float(sum(x_f.values()) @ (weight * x)), **numbers}
 
 
 def near(name, rng, size):

@@ -63,7 +63,7 @@ def asymmetry(
 def _weights(table: interpolation.Table, events: Mapping[str, Array], energy: float) -> Array:
     m_ll, abs_y = events["m_ll"], events["abs_y"]
     physical = (m_ll > 0.0) & (abs_y >= 0.0) & (m_ll * jnp.exp(abs_y) < energy)
-    mass = jnp.where(physical, m_ll, 0.1 * energy)
+    mass = jnp.where(physical, m_ll, jnp.exp(table.ln_q[0]))  # any that is on the grid
     boost = jnp.exp(jnp.where(physical, abs_y, 0.0))
     scales = interpolation.scale_weights(table, jnp.log(mass))
     fractions = jnp.concatenate([mass / energy * boost, mass / energy / boost])

@@ -25,7 +25,8 @@ def companions(
     if not isinstance(source, str) or ":" not in source:
         return _kernels(plan)
     if source.startswith(LHAPDF):
-        return _merged(_kernels(plan), _set(source.removeprefix(LHAPDF), options, folder))
+        q0 = [name for name in parameters if name == "q0"]
+        return _merged(_kernels(plan), _set(source.removeprefix(LHAPDF), options, q0, folder))
     own = [name for name in parameters if name.startswith(OWN_PARAMETER)]
     kept = {"parameters": [name for name in parameters if name not in own]}
     return _merged(_kernels(plan), _function(source, own)) | kept
@@ -51,14 +52,17 @@ def _function(source: str, own: Sequence[str]) -> dict[str, Any]:
     return {"stages": {"density": stage}, "inputs": {"density": "density.density"}}
 
 
-def _set(name: str, options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _set(
+    name: str, options: Mapping[str, Any], parameters: Sequence[str], folder: Path
+) -> dict[str, Any]:
     """A member of a set of LHAPDF, at q0 or where the set begins."""
     found = files.locate(name, folder)
     stage = {
         "uses": "lhapdf_density",
         "over": "once",
         "inputs": {"set": "data.set", "x": "kernels.x"},
-        "options": {"q0": options["q0"]} if options.get("q0") else {},
+        "parameters": list(parameters),
+        "options": {word: options[word] for word in ("q0",) if word in options},
     }
     return {
         "stages": {"density": stage},

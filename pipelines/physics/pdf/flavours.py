@@ -27,7 +27,6 @@ def names(nf: int) -> tuple[str, ...]:
 
 
 QUARKS = quarks(5)
-ANTIQUARKS = tuple(f"{quark}bar" for quark in QUARKS)
 FLAVOURS = names(5)
 GLUON = len(FLAVOURS) - 1
 

@@ -17,6 +17,7 @@ from diffpipe.pipelines.physics.pdf import grid as pdf_grid
 
 STENCIL = 4
 EDGE = 1.0 - 1e-12  # x_min itself, up to rounding, is on the grid
+LOG_EDGE = 1e-12  # so are the first and the last scale
 
 
 class Table(NamedTuple):
@@ -29,8 +30,16 @@ class Table(NamedTuple):
 
 
 def table(grid: Array, x: Array, ln_q: Array) -> Table:
-    """From the outputs `grid` (x, q, flavour), `x` and `ln_q` of `pdf_evolution`."""
-    points = grid.shape[0]
+    """From the outputs `grid` (x, q, flavour), `x` and `ln_q` of `pdf_evolution`.
+
+    Raises ValueError for fewer than four scales.
+    """
+    points, scales, _ = grid.shape
+    if scales < STENCIL:
+        raise ValueError(
+            f"{scales} scales cannot be interpolated, as four are needed: give pdf_evolution more, "
+            "around those of the events, or take its grid at the scale itself"
+        )
     scaled = grid / ((1.0 - x) ** pdf_grid.LARGE_X_POWER)[:, None, None]
     return Table(scaled.reshape(points, -1), x[-1], _u(x[-1]) / points, ln_q)
 
@@ -58,14 +67,15 @@ def densities(of: Table, x: Array, scale_weights: Array) -> Array:
 def scale_weights(of: Table, ln_q: Array) -> Array:
     """Weights of the table's scales at ln Q of each event, shape (event, q), zero off the stencil.
 
-    Outside the table's scales the polynomial of the nearest four is continued.
+    Outside the table's scales there is nothing to interpolate: the weights are NaN.
     """
     count = of.ln_q.size
     below = jnp.sum(of.ln_q[None, :] <= ln_q[:, None], axis=1, dtype=jnp.int32)
     first = jnp.clip(below - STENCIL // 2, 0, count - STENCIL)
     stencil = first[:, None] + jnp.arange(STENCIL, dtype=jnp.int32)[None, :]
     nodes = of.ln_q[stencil]
-    weights = _lagrange_on(nodes, ln_q)
+    inside = (ln_q >= of.ln_q[0] - LOG_EDGE) & (ln_q <= of.ln_q[-1] + LOG_EDGE)
+    weights = _lagrange_on(nodes, jnp.where(inside, ln_q, jnp.nan))
     if count == STENCIL:
         return jnp.stack(weights, axis=1)
     scale = jnp.arange(count, dtype=jnp.int32)[None, :]

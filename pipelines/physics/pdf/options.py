@@ -57,14 +57,16 @@ def plan(
     """A run from options as they are written; raises ValueError for a wrong one."""
     checks.one_of(STAGE, "precision", precision, PRECISIONS)
     usual_points, usual_steps = PRECISIONS[precision]
+    points = usual_points if points is None else points
+    steps = usual_steps if steps is None else steps
     up, below = _flavours(scheme, nf, nf_max, backward)
     return Plan(
         checks.one_of(STAGE, "order", order, ORDERS),
         up,
         below,
         _x_min(x_min),
-        checks.integer(STAGE, "points", points or usual_points, at_least=MIN_POINTS),
-        checks.integer(STAGE, "steps", steps or usual_steps, at_least=1),
+        checks.integer(STAGE, "points", points, at_least=MIN_POINTS),
+        checks.integer(STAGE, "steps", steps, at_least=1),
         checks.one_of(STAGE, "heavy_from_gluon", heavy_from_gluon, HEAVY_FROM_GLUON),
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jax import Array
 
-from diffpipe.pipelines.physics.pdf.flavours import QUARKS
+from diffpipe.pipelines.physics.pdf import flavours
 from diffpipe.pipelines.physics.pdf.grid import LARGE_X_POWER, u_of_x
 from diffpipe.pipelines.physics.pdf.inputs.base import Density
 from diffpipe.pipelines.physics.refusal import RefusedError
@@ -17,8 +17,7 @@ from diffpipe.pipelines.physics.refusal import RefusedError
 STENCIL = 6
 ROUNDING = 1e-9  # of a first node that is meant to be x_min
 SMALLEST_LAST_NODE = 0.9  # from there to x = 1, where F = 0, it is fair to extrapolate
-PDG = {"d": 1, "u": 2, "s": 3, "c": 4, "b": 5}
-PIDS = (*(PDG[quark] for quark in QUARKS), *(-PDG[quark] for quark in QUARKS), 21)  # as FLAVOURS
+PIDS = tuple(flavours.pid(name) for name in flavours.FLAVOURS)
 
 
 def from_table(x_nodes: np.ndarray, xf: Array, pids: Sequence[int] = PIDS) -> Density:

@@ -35,15 +35,10 @@ class Matching(NamedTuple):
     hg: SplittingFunction
 
 
-HEAVY_FROM_GLUON = {
-    "parametrised": lambda: a_hg_parametrised(),
-    "exact": lambda: a_hg(),
-}
-
-
 def second_order(heavy_from_gluon: str) -> Matching:
-    """All of them, A_Hg as one of `HEAVY_FROM_GLUON`; none depends on the number of flavours."""
-    return Matching(a_qq(), a_gq(), a_gg(), a_hq(), HEAVY_FROM_GLUON[heavy_from_gluon]())
+    """All of them, A_Hg parametrised or exact; none depends on the number of flavours."""
+    heavy = {"parametrised": a_hg_parametrised, "exact": a_hg}[heavy_from_gluon]
+    return Matching(a_qq(), a_gq(), a_gg(), a_hq(), heavy())
 
 
 def a_qq() -> SplittingFunction:

@@ -18,7 +18,6 @@ ORDERS = {
     "NLO": (leading, next_to_leading),
     "NNLO": (leading, next_to_leading, next_to_next_to_leading),
 }
-NS_PLUS, NS_MINUS, VALENCE = range(3)  # places in KernelMatrices.non_singlet
 
 
 class KernelMatrices(NamedTuple):

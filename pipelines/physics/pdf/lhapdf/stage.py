@@ -52,19 +52,21 @@ def pdf_interpolation(
 
 
 def lhapdf_density(
-    parameters: Mapping[str, Array],  # noqa: ARG001  a stage takes both
+    parameters: Mapping[str, Array],
     inputs: Mapping[str, Any],
     *,
     q0: float | None = None,
 ) -> dict[str, Array]:
     """Densities of a set at one scale, on the nodes of an evolution.
 
-    Inputs: `set`, all that the reader `lhapdf` gives; x (x,). Option: q0 in GeV, by default where
-    the set begins. Outputs: density (11, x), x f in the order of `flavours.FLAVOURS`; q0 ().
-    NaN, which a runner refuses, where the set has no values: raise x_min of the evolution.
+    Inputs: `set`, all that the reader `lhapdf` gives, or its arrays; x (x,). Option or parameter:
+    q0 in GeV, by default where the set begins. Outputs: density (11, x), x f in the order of
+    `flavours.FLAVOURS`; q0 (). NaN, which a runner refuses, where the set has no values: raise
+    x_min of the evolution.
     """
     of = source.of_set(DENSITY, inputs)
-    scale = jnp.asarray(q0) if q0 else source.arrays_of_set(inputs)["q_0"][0]
+    first = source.arrays_of_set(inputs)["q_0"][0] if q0 is None else jnp.asarray(q0, jnp.float64)
+    scale = parameters.get("q0", first)
     x = inputs["x"]
     select = source.columns(of, [flavours.pid(name) for name in flavours.FLAVOURS])
     found = of.densities(x, jnp.broadcast_to(scale, x.shape)) @ select

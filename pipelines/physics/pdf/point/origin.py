@@ -11,7 +11,8 @@ from jax import Array
 
 from diffpipe.pipelines.physics.pdf import flavours
 from diffpipe.pipelines.physics.pdf.inputs.base import Input
-from diffpipe.pipelines.physics.pdf.lhapdf import files, metadata, reader, source
+from diffpipe.pipelines.physics.pdf.lhapdf import files, metadata, reader
+from diffpipe.pipelines.physics.pdf.lhapdf.stage import lhapdf_density
 from diffpipe.pipelines.physics.pdf.options import ORDERS
 from diffpipe.pipelines.physics.pdf.parameters import M_TOP_GEV, M_Z_GEV, OWN
 from diffpipe.pipelines.physics.refusal import RefusedError
@@ -99,10 +100,7 @@ def _number(info: Mapping[str, Any], name: str) -> float | None:
 
 
 def _density_of_set(values: Values, inputs: Mapping[str, Array]) -> Array:
-    of = source.of_set("lhapdf", inputs)
-    x = inputs["x"]
-    select = source.columns(of, [flavours.pid(name) for name in flavours.FLAVOURS])
-    return (of.densities(x, jnp.broadcast_to(values["q0"], x.shape)) @ select).T
+    return lhapdf_density({"q0": values["q0"]}, inputs)["density"]
 
 
 @functools.lru_cache(maxsize=16)  # one density for a function, so that it is compiled once
