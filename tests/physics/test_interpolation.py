@@ -60,7 +60,9 @@ def test_scales_outside_the_table_are_refused(made):
 
 def test_fewer_than_four_scales_are_refused(made):
     with pytest.raises(ValueError, match="3 scales cannot be interpolated"):
-        interpolation.table(made["grid"][:, :3], made["x"], made["ln_q"][:3])
+        interpolation.scale_weights(
+            interpolation.table(made["grid"][:, :3], made["x"], made["ln_q"][:3]), made["ln_q"][:1]
+        )
 
 
 @pytest.mark.parametrize("count", [4, 9])

@@ -30,16 +30,8 @@ class Table(NamedTuple):
 
 
 def table(grid: Array, x: Array, ln_q: Array) -> Table:
-    """From the outputs `grid` (x, q, flavour), `x` and `ln_q` of `pdf_evolution`.
-
-    Raises ValueError for fewer than four scales.
-    """
-    points, scales, _ = grid.shape
-    if scales < STENCIL:
-        raise ValueError(
-            f"{scales} scales cannot be interpolated, as four are needed: give pdf_evolution more, "
-            "around those of the events, or take its grid at the scale itself"
-        )
+    """From the outputs `grid` (x, q, flavour), `x` and `ln_q` of `pdf_evolution`."""
+    points = grid.shape[0]
     scaled = grid / ((1.0 - x) ** pdf_grid.LARGE_X_POWER)[:, None, None]
     return Table(scaled.reshape(points, -1), x[-1], _u(x[-1]) / points, ln_q)
 
@@ -68,8 +60,14 @@ def scale_weights(of: Table, ln_q: Array) -> Array:
     """Weights of the table's scales at ln Q of each event, shape (event, q), zero off the stencil.
 
     Outside the table's scales there is nothing to interpolate: the weights are NaN.
+    Raises ValueError for a table of fewer than four scales.
     """
     count = of.ln_q.size
+    if count < STENCIL:
+        raise ValueError(
+            f"{count} scales cannot be interpolated, as four are needed: give pdf_evolution more, "
+            "around those of the events, or take its grid at the scale itself"
+        )
     below = jnp.sum(of.ln_q[None, :] <= ln_q[:, None], axis=1, dtype=jnp.int32)
     first = jnp.clip(below - STENCIL // 2, 0, count - STENCIL)
     stencil = first[:, None] + jnp.arange(STENCIL, dtype=jnp.int32)[None, :]
