@@ -94,6 +94,16 @@ class Sweep:
         self._write(step, shard, pulled)
         return pulled
 
+    def _tangent(self, step: Step, shard: int) -> Arrays:
+        pushed = compute.tangent(step, shard, self)
+        self._write(step, shard, pushed)
+        return pushed
+
+    def _curvature(self, step: Step, shard: int) -> Arrays:
+        found = compute.curvature(step, shard, self)
+        self._write(step, shard, found)
+        return found
+
     def _reduction(self, step: Step, shard: int) -> Arrays:
         assert step.of is not None
         artefact, of = self._artefact(step.key), self._artefact(step.of.key)
@@ -151,6 +161,8 @@ class Sweep:
 _COMPUTE: dict[str, Callable[[Sweep, Step, int], Arrays]] = {
     "primal": Sweep._primal,
     "pullback": Sweep._pullback,
+    "tangent": Sweep._tangent,
+    "curvature": Sweep._curvature,
     "reduction": Sweep._reduction,
 }
 

@@ -144,13 +144,13 @@ def _run_whole(
         return {name: jnp.asarray(column) for name, column in columns.items()}
     mine = {local: parameters[name] for local, name in stage.parameters.items()}
     inputs = {
-        local: _data(made, ref) if isinstance(ref, DataRef) else outputs[ref.stage][ref.output]
+        local: data_of(made, ref) if isinstance(ref, DataRef) else outputs[ref.stage][ref.output]
         for local, ref in stage.inputs.items()
     }
     return function(mine, inputs, **stage.options)
 
 
-def _data(made: Pipeline, ref: DataRef) -> Any:
+def data_of(made: Pipeline, ref: DataRef) -> Any:
     dataset = made.data[ref.dataset]
     reader = dataset.reader
     code = Code(reader.module, reader.name, None if reader.folder is None else str(reader.folder))

@@ -60,7 +60,14 @@ def kill_after(worker, store, slots, delay):
         worker.wait()
 
 
-@pytest.mark.parametrize(("name", "shard", "kills"), [("joins", 1, KILLS), ("drell_yan", 32, 2)])
+KILLED = [
+    ("joins", 1, 6),
+    pytest.param("joins", 1, KILLS, marks=pytest.mark.slow),
+    pytest.param("drell_yan", 32, 2, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("name", "shard", "kills"), KILLED)
 def test_law_5_kill_9_at_random_moments_leaves_the_same_bits(tmp_path, name, shard, kills):
     made, request = pipeline(name, shard), Request("backward")
     undisturbed, store = Store.open(tmp_path / "undisturbed"), Store.open(tmp_path / "killed")

@@ -184,6 +184,7 @@ def test_every_command_of_the_documentation_runs_on_a_cluster(tmp_path):
         assert done.returncode == 0, f"{words}\n{done.stderr}"
 
 
+@pytest.mark.slow  # Snakemake's stock plugin asks Slurm every 40 seconds
 @pytest.mark.usefixtures("idle")
 def test_plain_snakemake_submits_the_same_plan(tmp_path):
     command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--jobs", "2"]

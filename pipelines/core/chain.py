@@ -29,6 +29,9 @@ from diffpipe.pipelines.core.steps import (
     Step,
     cotangent_array,
     gradient_array,
+    primal_id,
+    pullback_id,
+    reduction_id,
 )
 
 # base key of a pullback, what it must be active in -> the active set and key to use
@@ -55,7 +58,7 @@ class Chain:
             step = self._primal(stage)
             self.steps[step.id] = step
             if stage.has_sums:
-                self._add_reduction(step)
+                self.add_reduction(step)
 
     def add_backward(
         self,
@@ -77,13 +80,13 @@ class Chain:
         """Where an output is read."""
         stage = self.pipeline.stages[ref.stage]
         summed = stage.is_summed(ref.output)
-        step = _reduction_id(_primal_id(ref.stage)) if summed else _primal_id(ref.stage)
+        step = reduction_id(primal_id(ref.stage)) if summed else primal_id(ref.stage)
         slot = is_per_event(self.pipeline.stages, ref)
         return Source(step, self.identity.output_key(ref), ref.output, slot)
 
     def _primal(self, stage: Stage) -> Step:
         return Step(
-            id=_primal_id(stage.name),
+            id=primal_id(stage.name),
             kind="primal",
             stage=stage.name,
             key=self.identity.primals[stage.name],
@@ -99,10 +102,11 @@ class Chain:
             resources=stage.resources,
         )
 
-    def _add_reduction(self, summed: Step) -> Step:
+    def add_reduction(self, summed: Step) -> Step:
+        """The sum over the shards of a step; gives it."""
         key = self.identity.reduction(summed.key)
         step = Step(
-            id=_reduction_id(summed.id),
+            id=reduction_id(summed.id),
             kind="reduction",
             stage=summed.stage,
             key=key,
@@ -123,14 +127,14 @@ class Chain:
         wrt: set[str],
         choose: ChoosePullback,
     ) -> None:
-        primal = self.steps[_primal_id(stage.name)]
-        wanted = [cotangent_array(n) for n, ref in _moving(self.pipeline, stage, active)]
+        primal = self.steps[primal_id(stage.name)]
+        wanted = [cotangent_array(n) for n, ref in moving_inputs(self.pipeline, stage, active)]
         wanted += [gradient_array(n) for n, full in stage.parameters.items() if full in wrt]
         ingredients = _pullback_ingredients(primal.key, cotangents, stage.block)
         arrays, key = choose(keys.key("pullback", **ingredients), wanted)
         has_partials = self._has_partials(stage, arrays)
         step = Step(
-            id=_pullback_id(stage.name),
+            id=pullback_id(stage.name),
             kind="pullback",
             stage=stage.name,
             key=key,
@@ -149,7 +153,7 @@ class Chain:
             resources=primal.resources,
         )
         self.steps[step.id] = step
-        self._note_gradients(stage, step, self._add_reduction(step) if has_partials else step, wrt)
+        self._note_gradients(stage, step, self.add_reduction(step) if has_partials else step, wrt)
 
     def _note_gradients(self, stage: Stage, step: Step, end: Step, wrt: set[str]) -> None:
         """Say where the gradients of a pullback are: in it, or at the end of the sum over it."""
@@ -181,11 +185,11 @@ class Chain:
     def _pulled_back(self, ref: OutputRef) -> Iterator[Source]:
         per_event = is_per_event(self.pipeline.stages, ref)
         for consumer, local in graph.consumers(self.pipeline, ref):
-            step = self.steps.get(_pullback_id(consumer.name))
+            step = self.steps.get(pullback_id(consumer.name))
             if step is None or local not in step.active_inputs:
                 continue
             if consumer.over is Over.EVENTS and not per_event:
-                step = self.steps[_reduction_id(step.id)]
+                step = self.steps[reduction_id(step.id)]
             yield Source(step.id, step.key, cotangent_array(local), slot=per_event)
 
     def _inputs(self, stage: Stage) -> dict[str, Source | DataSource]:
@@ -226,13 +230,15 @@ def _active_stages(pipeline: Pipeline, wrt: set[str]) -> set[str]:
     active: set[str] = set()
     for stage in pipeline.stages.values():
         own = any(name in wrt for name in stage.parameters.values())
-        if own or any(_moving(pipeline, stage, active)):
+        if own or any(moving_inputs(pipeline, stage, active)):
             active.add(stage.name)
     return active
 
 
-def _moving(pipeline: Pipeline, stage: Stage, active: set[str]) -> Iterator[tuple[str, OutputRef]]:
-    """The inputs of a stage that the parameters can move."""
+def moving_inputs(
+    pipeline: Pipeline, stage: Stage, active: set[str]
+) -> Iterator[tuple[str, OutputRef]]:
+    """The inputs of a stage that can move, since they come from a stage that is active."""
     for local, ref in stage.output_inputs():
         if ref.stage in active and not pipeline.stages[ref.stage].output(ref.output).constant:
             yield local, ref
@@ -264,15 +270,3 @@ def _saved(primal: Step) -> Source | None:
 def _code(function: Function) -> Code:
     folder = None if function.folder is None else str(function.folder)
     return Code(function.module, function.name, folder)
-
-
-def _primal_id(stage: str) -> str:
-    return f"{stage}:primal"
-
-
-def _pullback_id(stage: str) -> str:
-    return f"{stage}:pullback"
-
-
-def _reduction_id(summed: str) -> str:
-    return f"{summed}:sum"

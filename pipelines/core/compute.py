@@ -13,12 +13,13 @@ import numpy as np
 from diffpipe.pipelines.core.data import read_data
 from diffpipe.pipelines.core.finite import refuse_non_finite
 from diffpipe.pipelines.core.shards import pairwise_sum
-from diffpipe.pipelines.core.steps import Call, Source, Step
-from diffpipe.pipelines.frameworks.base import Framework, Pull
+from diffpipe.pipelines.core.steps import Along, Call, Source, Step
+from diffpipe.pipelines.frameworks.base import Framework, Pull, Push
 from diffpipe.pipelines.frameworks.registry import framework
 from diffpipe.pipelines.frameworks.stage_code import (
     check_numbers,
     check_options,
+    explaining,
     load_code,
     reporting,
 )
@@ -41,21 +42,23 @@ class Reader(Protocol):
 def primal(step: Step, shard: int, read: Reader) -> tuple[Arrays, Arrays]:
     """The outputs of a stage for one shard, and its residuals (empty where none are kept)."""
     call = _call(step)
+    given = parameters(call), inputs(step, shard, read)
     with reporting(step.stage, shard):
-        outputs, residuals = _outputs(step, call, shard, read)
+        outputs, residuals = _outputs(step, call, shard, given)
         named = _on_host(outputs)
-    for name, values in named.items():
-        refuse_non_finite(step, shard, f"output {name}", values, per_event=name not in call.summed)
+    with explaining(call.code, call.options, *given):
+        for name, values in named.items():
+            per_event = name not in call.summed
+            refuse_non_finite(step, shard, f"output {name}", values, per_event=per_event)
     return named, _on_host(residuals)
 
 
 def _outputs(
-    step: Step, call: Call, shard: int, read: Reader
+    step: Step, call: Call, shard: int, given: tuple[Arrays, Arrays]
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     if call.source:
         return _run_source(call, shard), {}
     runner = framework(step.framework)
-    given = parameters(call), inputs(step, shard, read)
     if shard == 0:
         check_numbers(call.code, call.options, *given)
     if step.residuals:
@@ -76,11 +79,53 @@ def pullback(step: Step, shard: int, read: Reader, kept: Arrays | None) -> Array
     with reporting(step.stage, shard):
         runner = framework(step.framework)
         named = _on_host(_pulled(runner, call, pull, given, cotangents, kept))
-    for name, values in named.items():
-        source = step.inputs.get(name.removeprefix("cotangent."))
-        per_event = isinstance(source, Source) and source.slot
-        refuse_non_finite(step, shard, name, values, per_event=per_event)
+    with explaining(call.code, call.options, parameters(call), given):
+        for name, values in named.items():
+            source = step.inputs.get(name.removeprefix("cotangent."))
+            per_event = isinstance(source, Source) and source.slot
+            refuse_non_finite(step, shard, name, values, per_event=per_event)
     return named
+
+
+def tangent(step: Step, shard: int, read: Reader) -> Arrays:
+    """The tangents of a stage's outputs for one shard, along all directions."""
+    return _along(step, shard, read, lambda runner: runner.pushforward)
+
+
+def curvature(step: Step, shard: int, read: Reader) -> Arrays:
+    """The gradient and the Hessian of the objective's stage along all directions."""
+    return _along(step, shard, read, lambda runner: runner.curvature)
+
+
+def _along(
+    step: Step, shard: int, read: Reader, way: Callable[[Framework], Callable[..., Any]]
+) -> Arrays:
+    call, along = _call(step), step.along
+    assert along is not None
+    given = parameters(call), inputs(step, shard, read)
+    sources = {name: each for name, each in along.sources.items() if read.has(each)}
+    push = _push(call, along, sources)
+    with reporting(step.stage, shard):
+        tangents = {name: read(source, shard) for name, source in sources.items()}
+        named = _on_host(way(framework(step.framework))(call, push, *given, tangents))
+    with explaining(call.code, call.options, *given):
+        for name, values in named.items():
+            per_event = name.removeprefix("tangent.") in push.event_outputs
+            refuse_non_finite(step, shard, name, values, per_event=per_event)
+    return named
+
+
+def _push(call: Call, along: Along, sources: Mapping[str, Source]) -> Push:
+    over_events = call.sample is not None
+    rows = {name for name in along.outputs if over_events and name not in call.summed}
+    return Push(
+        count=along.count,
+        outputs=tuple(along.outputs),
+        seeds=tuple(along.seeds),
+        inputs=tuple((name, tuple(along.numbers[name])) for name in sources),
+        event_inputs=frozenset(name for name, each in sources.items() if each.slot),
+        event_outputs=frozenset(rows),
+    )
 
 
 def reduction(

@@ -4,8 +4,8 @@ Stages are evaluated abstractly, in order; every join is checked; an artefact th
 yet is created empty. This is where a wrong shape, dtype, option or output name is found.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from diffpipe.cache.errors import PipelineError, UsageError, did_you_mean
@@ -15,7 +15,14 @@ from diffpipe.pipelines.core.compute import parameters, run_source
 from diffpipe.pipelines.core.data import read_data
 from diffpipe.pipelines.core.environment import cpu_type
 from diffpipe.pipelines.core.plan import Plan
-from diffpipe.pipelines.core.steps import Call, Source, Step, cotangent_array, gradient_array
+from diffpipe.pipelines.core.steps import (
+    Call,
+    Source,
+    Step,
+    cotangent_array,
+    gradient_array,
+    tangent_array,
+)
 from diffpipe.pipelines.core.units import per
 from diffpipe.pipelines.frameworks.base import Abstract
 from diffpipe.pipelines.frameworks.registry import framework
@@ -69,7 +76,7 @@ class Description:
             return {key: dict(each.specs) for key, each in stored.items() if each}
         if step.kind == "primal":
             return self._primal(step)
-        return {step.key: self._pullback(step) if step.kind == "pullback" else self._sum(step)}
+        return {step.key: _DESCRIBE[step.kind](self, step)}
 
     def _primal(self, step: Step) -> dict[str, Specs]:
         call = _call(step)
@@ -165,6 +172,24 @@ class Description:
             return spec
         return _partial(step, spec.shape, spec.dtype, spec.unit)
 
+    def _tangent(self, step: Step) -> Specs:
+        assert step.along is not None
+        primal = self.specs[step.ingredients["primal"]]
+        found = {name: primal[name] for name in step.along.outputs}
+        return {
+            tangent_array(name): _with_directions(step, spec)
+            for name, spec in found.items()
+            if Abstract(spec.shape, spec.dtype).is_differentiable
+        }
+
+    def _curvature(self, step: Step) -> Specs:
+        assert step.along is not None
+        count = step.along.count
+        return {
+            "gradient": ArraySpec.once((count,), "float64", "objective"),
+            "curvature": ArraySpec.once((count, count), "float64", "objective"),
+        }
+
     def _sum(self, step: Step) -> Specs:
         assert step.of is not None
         return {
@@ -184,11 +209,19 @@ class Description:
                 hint=did_you_mean(objective.array, arrays),
             )
         spec = arrays[objective.array]
-        if self.plan.direction == "backward" and (spec.shape, spec.dtype) != ((), "float64"):
+        if self.plan.direction != "forward" and (spec.shape, spec.dtype) != ((), "float64"):
             raise UsageError(
                 f"the objective {self.plan.objective_name} has shape {spec.shape} and dtype "
                 f"{spec.dtype}; a gradient is taken of a float64 scalar"
             )
+
+
+_DESCRIBE: dict[str, Callable[[Description, Step], Specs]] = {
+    "pullback": Description._pullback,
+    "tangent": Description._tangent,
+    "curvature": Description._curvature,
+    "reduction": Description._sum,
+}
 
 
 def _describe_source(call: Call) -> dict[str, Abstract]:
@@ -248,6 +281,23 @@ def _partial(step: Step, shape: tuple[int, ...], dtype: str, unit: str) -> Array
     if step.over == "once":
         return ArraySpec.once(shape, dtype, unit)
     return ArraySpec.per_shard(step.slots, shape, dtype, unit, step.block)
+
+
+def _with_directions(step: Step, spec: ArraySpec) -> ArraySpec:
+    """The array of the tangents of an output: a row per direction in each of its slots."""
+    assert step.along is not None
+    many = step.along.count
+    if spec.placement == "event":
+        return replace(
+            spec,
+            shape=(spec.shape[0], many, *spec.shape[1:]),
+            chunk=(spec.chunk[0], many, *spec.chunk[1:]),
+        )
+    if spec.placement == "shard":
+        return ArraySpec.per_shard(
+            step.slots, (many, *spec.shape[1:]), spec.dtype, spec.unit, step.block
+        )
+    return ArraySpec.once((many, *spec.shape), spec.dtype, spec.unit)
 
 
 def _call(step: Step) -> Call:

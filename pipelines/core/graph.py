@@ -54,3 +54,12 @@ def used_outputs(pipeline: Pipeline, stage: str) -> list[str]:
     refs = [ref for each in pipeline.stages.values() for _, ref in each.output_inputs()]
     refs += [pipeline.objective] if pipeline.objective else []
     return list(dict.fromkeys(ref.output for ref in refs if ref.stage == stage))
+
+
+def above(pipeline: Pipeline, stage: str) -> set[str]:
+    """The stages that a stage depends on."""
+    found: set[str] = set()
+    for each in reversed(list(pipeline.stages.values())):
+        if each.name == stage or each.name in found:
+            found.update(ref.stage for _, ref in each.output_inputs())
+    return found

@@ -25,9 +25,10 @@ from diffpipe.pipelines.core.identity import Identity
 from diffpipe.pipelines.core.joins import is_per_event
 from diffpipe.pipelines.core.model import OutputRef, Pipeline
 from diffpipe.pipelines.core.steps import Source, Step
+from diffpipe.pipelines.core.tangents import Tangents, directions, labels
 from diffpipe.pipelines.core.tasks import Task, make_tasks
 
-Direction = Literal["forward", "backward"]
+Direction = Literal["forward", "backward", "curvature"]
 
 
 _MOST_BYTES = 1 << 30  # a million shards in 5000 tasks are some MB
@@ -62,6 +63,8 @@ class Plan(msgspec.Struct, frozen=True):
     tasks: list[Task]
     to_create: list[str]  # steps whose artefact does not exist yet
     gradients: dict[str, list[Source]]
+    curvature: Source | None
+    along: list[str]  # the directions of the curvature, in order
     force: bool
     durable: bool
     remarks: list[str]  # what a user should know before it runs
@@ -106,9 +109,14 @@ def make_plan(store: Store, pipeline: Pipeline, request: Request) -> Plan:
     if request.direction == "backward":
         assert objective is not None
         chain.add_backward(objective, wrt, exact_pullback if request.force else _chooser(store))
+    curvature, along = None, []
+    if request.direction == "curvature":
+        assert objective is not None
+        wanted = directions(chain, wrt)
+        curvature, along = Tangents(chain, wanted).add(objective), labels(wanted, chain)
     memo.save()
     presence = Presence.read(store, chain.steps.values(), forget=request.force)
-    asked = _asked(chain, objective, request)
+    asked = _asked(chain, objective, curvature, request)
     keep = request.direction == "forward"
     missing = missing_slots(chain.steps, asked, presence, keep=keep)
     steps = list(chain.steps.values())
@@ -126,6 +134,8 @@ def make_plan(store: Store, pipeline: Pipeline, request: Request) -> Plan:
         tasks=[_limited(task, request) for task in make_tasks(steps, missing, request.jobs)],
         to_create=[step.id for step in steps if missing[step.id] and step.id in presence.absent],
         gradients=chain.gradients,
+        curvature=curvature,
+        along=along,
         force=request.force,
         durable=request.durable,
         remarks=[*_remarks(steps, missing, environment, presence.foreign)],
@@ -138,7 +148,7 @@ def _objective(pipeline: Pipeline, request: Request) -> OutputRef | None:
         if is_per_event(pipeline.stages, ref):
             raise UsageError(f"--of {ref} is per event; a gradient is taken of a scalar")
         return ref
-    if pipeline.objective is None and request.direction == "backward":
+    if pipeline.objective is None and request.direction != "forward":
         raise UsageError(
             f"the pipeline {pipeline.name} has no objective",
             hint="name one with --of stage.output, or write objective: stage.output in the file",
@@ -200,9 +210,12 @@ def _active(pullback: Artefact) -> set[str]:
     return set(pullback.manifest["ingredients"]["active"])
 
 
-def _asked(chain: Chain, objective: OutputRef | None, request: Request) -> list[str]:
+def _asked(
+    chain: Chain, objective: OutputRef | None, curvature: Source | None, request: Request
+) -> list[str]:
     """The steps whose results are asked for."""
     if request.direction == "forward" and request.of is None:
         return list(chain.steps)
     asked = [chain.source(objective).step] if objective else []
+    asked += [curvature.step] if curvature else []
     return asked + [each.step for sources in chain.gradients.values() for each in sources]

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
+from msgspec import structs
+
 from diffpipe.cache.artefact import Artefact
 from diffpipe.cache.errors import DamagedError
 from diffpipe.cache.store import Store
@@ -16,12 +18,22 @@ _PRINTABLE = ("float64", "int64", "bool")
 
 
 @dataclass(frozen=True)
+class Curvature:
+    """Slope and second derivatives of the objective along the directions named."""
+
+    along: list[str]
+    gradient: list[float]
+    matrix: list[list[float]]
+
+
+@dataclass(frozen=True)
 class Results:
     """The objective, the gradient, and the scalars and small arrays that are not per event."""
 
     objective: float | None
     gradient: Mapping[str, Any]
     outputs: Mapping[str, Any]
+    curvature: Curvature | None = None
 
 
 def read_results(store: Store, plan: Plan) -> Results:
@@ -29,7 +41,7 @@ def read_results(store: Store, plan: Plan) -> Results:
     reader = _Reader(store)
     objective = reader.value(plan.objective) if plan.objective else None
     gradient = {name: _gradient(reader, plan, name) for name in plan.gradients}
-    return Results(objective, gradient, dict(_outputs(reader, plan)))
+    return Results(objective, gradient, dict(_outputs(reader, plan)), _curvature(reader, plan))
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,13 @@ class _Reader:
         except (DamagedError, OSError) as error:
             self.store.set_aside_slot(artefact, 0, str(error))
             raise DamagedError(f"a result of {source.step} is damaged: {error}") from error
+
+
+def _curvature(reader: _Reader, plan: Plan) -> Curvature | None:
+    if plan.curvature is None:
+        return None
+    slope = structs.replace(plan.curvature, array="gradient")
+    return Curvature(plan.along, reader.value(slope), reader.value(plan.curvature))
 
 
 def _gradient(reader: _Reader, plan: Plan, name: str) -> Any:

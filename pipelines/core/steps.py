@@ -2,7 +2,9 @@
 
     primal     a stage applied to its inputs, once or per shard (with residuals, if stored)
     pullback   a stage's VJP applied to the cotangents of its outputs
-    reduction  the sum over shards of a primal's summed outputs or of a pullback's partials
+    tangent    a stage's JVP along unit vectors of parameters, all in one
+    curvature  gradient and Hessian of the objective's stage along its inputs' tangents
+    reduction  the sum over shards of what a step gives per shard: sums, their tangents, partials
 
 Steps are frozen into the plan as JSON; a worker needs nothing else to compute one.
 """
@@ -14,7 +16,7 @@ import msgspec
 
 from diffpipe.pipelines.core.resources import Resources
 
-Kind = Literal["primal", "pullback", "reduction"]
+Kind = Literal["primal", "pullback", "tangent", "curvature", "reduction"]
 
 
 class Code(msgspec.Struct, frozen=True):
@@ -64,6 +66,20 @@ class Call(msgspec.Struct, frozen=True):
     files: dict[str, str] = {}
 
 
+class Along(msgspec.Struct, frozen=True):
+    """The directions that a stage is pushed along: unit vectors of parameters, numbered from zero.
+
+    Its own parameters are seeds (local name, component, direction); an input moves in those
+    directions that reached it: their numbers here, in the order in which its tangent has them.
+    """
+
+    count: int
+    outputs: list[str]
+    seeds: list[tuple[str, int, int]]
+    sources: dict[str, Source]
+    numbers: dict[str, list[int]]
+
+
 class Step(msgspec.Struct, frozen=True):
     """One artefact to make, and what making it reads."""
 
@@ -82,6 +98,7 @@ class Step(msgspec.Struct, frozen=True):
     cotangents: dict[str, list[Source]] = {}  # output -> what is added up; [] is the objective's 1
     active_inputs: list[str] = []
     active_parameters: list[str] = []
+    along: Along | None = None  # of a tangent or a curvature
     of: Source | None = None
     block: int = 1  # over how many shards its sums are added up before they are stored
     platform: str = "cpu"
@@ -95,6 +112,8 @@ class Step(msgspec.Struct, frozen=True):
                 yield source
         for sources in self.cotangents.values():
             yield from sources
+        if self.along is not None:
+            yield from self.along.sources.values()
 
 
 def cotangent_array(name: str) -> str:
@@ -105,3 +124,31 @@ def cotangent_array(name: str) -> str:
 def gradient_array(name: str) -> str:
     """The array of a pullback that holds the gradient (or its partials) of a parameter."""
     return f"gradient.{name}"
+
+
+def tangent_array(name: str) -> str:
+    """The array of a tangent that holds that of an output, one row per direction.
+
+    Directions come first; in a per-event array they come after the event.
+    """
+    return f"tangent.{name}"
+
+
+def primal_id(stage: str) -> str:
+    """The step of a stage's primal."""
+    return f"{stage}:primal"
+
+
+def pullback_id(stage: str) -> str:
+    """The step of a stage's pullback."""
+    return f"{stage}:pullback"
+
+
+def tangent_id(stage: str) -> str:
+    """The step of a stage's tangents."""
+    return f"{stage}:tangent"
+
+
+def reduction_id(summed: str) -> str:
+    """The step of the sum over a step's shards."""
+    return f"{summed}:sum"

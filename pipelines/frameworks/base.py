@@ -31,6 +31,23 @@ class Pull:
     parameters: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Push:
+    """What is pushed forward: directions, unit vectors of parameters, all in one.
+
+    seeds: (local parameter, component, direction); inputs: local name -> the directions that its
+    tangent has, one row each. event_inputs, event_outputs: those with one row per event, of which
+    the tangents have the directions behind the events; all others have them in front.
+    """
+
+    count: int
+    outputs: tuple[str, ...]
+    seeds: tuple[tuple[str, int, int], ...]
+    inputs: tuple[tuple[str, tuple[int, ...]], ...]
+    event_inputs: frozenset[str]
+    event_outputs: frozenset[str]
+
+
 class Framework(ABC):
     """Runs stages of one framework; states nothing, writes nothing.
 
@@ -55,6 +72,18 @@ class Framework(ABC):
         self, call: Call, pull: Pull, parameters: Arrays, inputs: Arrays, cotangents: Arrays
     ) -> Arrays:
         """The VJP, recomputing what it needs from the inputs."""
+
+    @abstractmethod
+    def pushforward(
+        self, call: Call, push: Push, parameters: Arrays, inputs: Arrays, tangents: Arrays
+    ) -> Arrays:
+        """The JVP along all directions: `tangent.<output>` of every differentiable output."""
+
+    @abstractmethod
+    def curvature(
+        self, call: Call, push: Push, parameters: Arrays, inputs: Arrays, tangents: Arrays
+    ) -> Arrays:
+        """`gradient` (k,) and `curvature` (k, k) of a scalar output along the directions."""
 
     @abstractmethod
     def describe_residuals(

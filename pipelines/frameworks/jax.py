@@ -9,10 +9,16 @@ import jax
 import jax.numpy as jnp
 import msgspec
 
-from diffpipe.pipelines.core.steps import Call, Code, cotangent_array, gradient_array
-from diffpipe.pipelines.frameworks import residuals
+from diffpipe.pipelines.core.steps import (
+    Call,
+    Code,
+    cotangent_array,
+    gradient_array,
+    tangent_array,
+)
+from diffpipe.pipelines.frameworks import directions, residuals
 from diffpipe.pipelines.frameworks.activity import dependent_outputs
-from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Framework, Pull
+from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Framework, Pull, Push
 from diffpipe.pipelines.frameworks.residuals import Recipe
 from diffpipe.pipelines.frameworks.stage_code import StageFunction, load_stage
 
@@ -57,6 +63,20 @@ class JaxFramework(Framework):
         pulled: Arrays = run(*_arrays(parameters, inputs, cotangents))
         return pulled
 
+    def pushforward(
+        self, call: Call, push: Push, parameters: Arrays, inputs: Arrays, tangents: Arrays
+    ) -> Arrays:
+        run = _pushforward(_Stage.of(call), push)
+        pushed: Arrays = run(*_arrays(parameters, inputs, tangents))
+        return pushed
+
+    def curvature(
+        self, call: Call, push: Push, parameters: Arrays, inputs: Arrays, tangents: Arrays
+    ) -> Arrays:
+        run = _curvature(_Stage.of(call), push)
+        found: Arrays = run(*_arrays(parameters, inputs, tangents))
+        return found
+
     def describe_residuals(
         self, call: Call, parameters: Arrays, inputs: Arrays
     ) -> dict[str, Abstract]:
@@ -91,13 +111,9 @@ def _forward(stage: _Stage) -> Callable[..., Any]:
 @cache
 def _pullback(stage: _Stage, pull: Pull) -> Callable[..., Any]:
     """cotangents of the outputs -> cotangents of what is active, with the forward pass inside."""
-    function = stage.function
 
     def run(parameters: Any, inputs: Any, cotangents: Any) -> Any:
-        def of_active(active: Any) -> Any:
-            outputs = function(parameters | active["parameters"], inputs | active["inputs"])
-            return {name: outputs[name] for name in pull.outputs}
-
+        of_active = _of_active(stage, pull.outputs, parameters, inputs)
         active = {
             "inputs": {name: inputs[name] for name in pull.inputs},
             "parameters": {name: parameters[name] for name in pull.parameters},
@@ -106,6 +122,58 @@ def _pullback(stage: _Stage, pull: Pull) -> Callable[..., Any]:
         return _named(pull, *vjp(cotangents))
 
     return jax.jit(run)
+
+
+@cache
+def _pushforward(stage: _Stage, push: Push) -> Callable[..., Any]:
+    """The tangents of all directions, with the forward pass inside, computed once for them."""
+
+    def run(parameters: Any, inputs: Any, tangents: Any) -> Any:
+        of_active = _of_active(stage, push.outputs, parameters, inputs)
+        point, along = directions.stacked(push, parameters, inputs, tangents)
+
+        def pushed(tangent: Any) -> Any:
+            return jax.jvp(of_active, (point,), (tangent,))[1]
+
+        names = jax.eval_shape(of_active, point)
+        axes = {name: int(name in push.event_outputs) for name in names}
+        found = jax.vmap(pushed, out_axes=axes)(along)
+        return {tangent_array(name): each for name, each in found.items()}
+
+    return jax.jit(run)
+
+
+@cache
+def _curvature(stage: _Stage, push: Push) -> Callable[..., Any]:
+    """Gradient and Hessian of a scalar output along the directions, by forward over reverse."""
+    (output,) = push.outputs
+
+    def run(parameters: Any, inputs: Any, tangents: Any) -> Any:
+        of_active = _of_active(stage, push.outputs, parameters, inputs)
+        point, along = directions.stacked(push, parameters, inputs, tangents)
+
+        def slope(active: Any) -> Any:
+            return jax.grad(lambda each: of_active(each)[output])(active)
+
+        def bent(tangent: Any) -> Any:
+            return directions.inner(along, jax.jvp(slope, (point,), (tangent,))[1])
+
+        gradient = directions.inner(along, slope(point))
+        return {"gradient": gradient, "curvature": jax.vmap(bent)(along)}
+
+    return jax.jit(run)
+
+
+def _of_active(
+    stage: _Stage, names: tuple[str, ...], parameters: Any, inputs: Any
+) -> Callable[[Any], Any]:
+    """The named outputs that are differentiable, as a function of what moves."""
+
+    def outputs(active: Any) -> Any:
+        found = stage.function(parameters | active["parameters"], inputs | active["inputs"])
+        return {name: found[name] for name in names if _is_differentiable(found[name])}
+
+    return outputs
 
 
 @cache

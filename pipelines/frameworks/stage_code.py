@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from diffpipe.cache.errors import DiffpipeError, PipelineError, StageError, did_you_mean
+from diffpipe.cache.errors import (
+    DiffpipeError,
+    NonFiniteError,
+    PipelineError,
+    StageError,
+    did_you_mean,
+)
 from diffpipe.pipelines.core import functions
 from diffpipe.pipelines.core.model import Function
 from diffpipe.pipelines.core.steps import Code
@@ -58,10 +64,33 @@ def check_numbers(code: Code, options: Mapping[str, Any], parameters: Any, input
     Calls the function `check_<name>` beside the stage's function <name>, if there is one, with the
     stage's own arguments; it raises what it refuses.
     """
-    module = sys.modules[load_code(code).__module__]
-    check = getattr(module, f"check_{code.name}", None)
+    check = _beside(code, "check")
     if check is not None:
         check(dict(parameters), dict(inputs), **options)
+
+
+@contextmanager
+def explaining(
+    code: Code, options: Mapping[str, Any], parameters: Any, inputs: Any
+) -> Iterator[None]:
+    """Let a stage say why a value of its own is NaN or Inf, as far as it knows.
+
+    Calls the function `explain_<name>` beside the stage's function <name>, if there is one, with
+    the stage's own arguments; what it says takes the place of the error's hint.
+    """
+    try:
+        yield
+    except NonFiniteError as error:
+        explain = _beside(code, "explain")
+        error.hint = (explain and explain(dict(parameters), dict(inputs), **options)) or error.hint
+        raise
+
+
+def _beside(code: Code, what: str) -> Callable[..., Any] | None:
+    """A function that a stage has beside its own, by its name."""
+    module = sys.modules[load_code(code).__module__]
+    found: Callable[..., Any] | None = getattr(module, f"{what}_{code.name}", None)
+    return found
 
 
 @contextmanager

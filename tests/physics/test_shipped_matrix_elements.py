@@ -17,7 +17,6 @@ from diffpipe.pipelines.physics.pdf import interpolation
 from diffpipe.pipelines.physics.pdf.stage import pdf_evolution
 from diffpipe.pipelines.physics.refusal import RefusedError
 
-NAMES = ("ttbar", "ee_mumu")
 SMALL = 16384  # events: two of the shards of each pipeline
 IN_BLOCKS = {"ttbar": ("gluons", "quarks", "weight"), "ee_mumu": ("matrix_element",)}
 QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}  # to compile
@@ -98,7 +97,7 @@ COTANGENTS = {"ttbar": np.ones((8, 1)), "ee_mumu": np.zeros((10, 2))}
 COTANGENTS["ee_mumu"][2:8, 0] = 1.0 / 6.0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param("ttbar", marks=pytest.mark.slow), "ee_mumu"])
 def test_law_1_staged_gradient_is_the_gradient_of_the_composed_function(made, name):
     found = made(name)
     moments, gradient = found.pull(jnp.asarray(COTANGENTS[name]))
