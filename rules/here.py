@@ -1,5 +1,7 @@
 """This machine: warm workers, one per core."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -15,11 +17,12 @@ _TASKS_PER_CORE = 4  # so that a worker which is done early takes from the other
 @final
 @dataclass
 class Here(Place):
-    """Tasks are computed by a pool of processes that lives as long as the run."""
+    """Tasks are computed by a pool of processes that lives as long as the run, or as `kept`."""
 
     cores: int
     cut: int | None = None  # into how many tasks; None: a few per core
     _pool: Pool | None = field(default=None, init=False)
+    _keeps: bool = field(default=False, init=False)
 
     @property
     def jobs(self) -> int:
@@ -31,8 +34,17 @@ class Here(Place):
         return self._pool
 
     def start(self, plan: Plan, run: RunLayout) -> None:
-        self._pool = Pool(plan, run, self.cores)
-        self._pool.start()
+        self._pool = self._pool or Pool(self.cores)
+        self._pool.serve(plan, run)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        self._keeps = True
+        try:
+            yield
+        finally:
+            self._keeps = False
+            self.stop(at_once=False)
 
     def describe(self) -> None:
         self.pool.compute(worker.DESCRIBE)
@@ -50,6 +62,6 @@ class Here(Place):
         """Nothing: workers answer for themselves."""
 
     def stop(self, *, at_once: bool) -> None:
-        if self._pool is not None:
+        if self._pool is not None and (at_once or not self._keeps):
             self._pool.close(at_once=at_once)
             self._pool = None

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from diffpipe.cache.errors import WorkerError
@@ -32,6 +34,11 @@ class Place(ABC):
     @abstractmethod
     def start(self, plan: Plan, run: RunLayout) -> None:
         """Get ready, before anything runs; raises DiffpipeError where the plan cannot run here."""
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """What is started for a run may stay for the next, up to the end of this context."""
+        yield
 
     @abstractmethod
     def resources(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The pool: warm worker processes of one run on this machine.
+"""The pool: warm worker processes on this machine, of one run or of several in a row.
 
 One process serves one task at a time, so that one that dies takes down its own task only; the task
 is tried once more on a fresh worker. Each platform has its own workers: one per core, or one per
@@ -27,23 +27,25 @@ _PATIENCE_SECONDS = 5.0
 class Pool:
     """Starts the workers; `compute` may be called from many threads."""
 
-    def __init__(self, plan: Plan, run: RunLayout, cores: int) -> None:
-        self._run = run
-        self._platform_of = {task.id: task.platform for task in plan.tasks}
-        self._platform_of[worker.DESCRIBE] = "cpu"
+    def __init__(self, cores: int) -> None:
+        self._cores = cores
         self._names = count()
         self._closed = False
         self._workers: set[_Process] = set()
-        self._places = _places(plan, cores)
-        self._idle: dict[str, SimpleQueue[_Process]] = {
-            each: SimpleQueue() for each in self._places
-        }
+        self._idle: dict[str, SimpleQueue[_Process]] = {}
 
-    def start(self) -> None:
-        """Start all workers; they import what they need while there is nothing to do yet."""
-        for platform, devices in self._places.items():
-            for device in devices:
-                self._idle[platform].put(self._start(platform, device))
+    def serve(self, plan: Plan, run: RunLayout) -> None:
+        """From now on serve this run; no other may be in work.
+
+        Workers that it lacks are started: they import what they need while there is nothing to do.
+        """
+        self._run = run
+        self._platform_of = {task.id: task.platform for task in plan.tasks}
+        self._platform_of[worker.DESCRIBE] = "cpu"
+        for platform, devices in _places(plan, self._cores).items():
+            idle = self._idle.setdefault(platform, SimpleQueue())
+            for device in devices[idle.qsize() :]:
+                idle.put(self._start(platform, device))
 
     def compute(self, task: str) -> None:
         """Have a task computed by a worker that is free; raises WorkerError where it failed."""
@@ -51,7 +53,7 @@ class Pool:
         process = idle.get()
         try:
             for _ in range(_ATTEMPTS):
-                answer = process.ask(task)
+                answer = process.ask(self._run, task)
                 if answer:
                     break
                 process = self._replace(process)
@@ -86,17 +88,18 @@ class Pool:
     def _lost(self, task: str, process: "_Process") -> WorkerError:
         return WorkerError(
             f"the worker of task {task} ended without a word, twice: killed, or out of memory?",
-            hint=f"finished shards are kept, the same command goes on; see {process.log}",
+            hint="finished shards are kept, the same command goes on; "
+            f"see {self._run.log(process.name)}",
         )
 
 
 @final
 class _Process:
-    """One worker process: a line in names a task, a line out answers."""
+    """One worker process: a line in names a run and a task, a line out answers."""
 
     def __init__(self, run: RunLayout, name: str, platform: str, device: str | None) -> None:
-        self.platform, self.device, self.log = platform, device, run.log(name)
-        with self.log.open("ab") as log:
+        self.name, self.platform, self.device = name, platform, device
+        with run.log(name).open("ab") as log:
             self._process = subprocess.Popen(
                 [*MODULE, str(run.plan), worker.SERVE, name, platform],
                 stdin=subprocess.PIPE,
@@ -106,12 +109,12 @@ class _Process:
                 text=True,
             )
 
-    def ask(self, task: str) -> str:
+    def ask(self, run: RunLayout, task: str) -> str:
         """The worker's answer to a task; empty where it died."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            self._process.stdin.write(f"{task}\n")
+            self._process.stdin.write(f"{run.folder} {task}\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             return ""

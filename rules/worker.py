@@ -4,7 +4,8 @@
     python -m diffpipe.rules.worker <plan.json> serve <name> <platform>
 
 The first computes one task. The second stays warm (JAX imported, compiled functions kept) and
-computes the tasks named on its standard input, with an answer for each. A slot that is complete is
+computes the tasks named on its standard input, each after the folder of its run, with an answer
+for each: it may serve several runs, one after the other. A slot that is complete is
 never computed again; one that is damaged is moved aside and the plan has to be made anew. Each
 finished slot is a line in the worker's record, each failure one JSON file. The task `describe`
 evaluates shapes and creates artefacts.
@@ -48,13 +49,21 @@ def _serve(run: RunLayout, name: str, platform: str) -> int:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     _log_to(run.log(name))
     _prepare(platform)
-    with answers, run.record(name).open("a") as record:
-        worker = Worker(Plan.read(run.plan), run, record)
-        worker.preload()
-        for line in sys.stdin:
-            answers.write(f"{DONE if worker.attempt(line.strip()) else FAILED}\n")
+    worker = _worker(run, name)
+    worker.preload()
+    for line in sys.stdin:
+        folder, _, task = line.strip().rpartition(" ")
+        if folder != str(run.folder):
+            run = RunLayout(Path(folder))
+            _log_to(run.log(name))
+            worker = _worker(run, name)
+        answers.write(f"{DONE if worker.attempt(task) else FAILED}\n")
     sys.stdout.flush()
     os._exit(0)  # what is held is stored; JAX would take a while to tidy up
+
+
+def _worker(run: RunLayout, name: str) -> "Worker":
+    return Worker(Plan.read(run.plan), run, run.record(name).open("a"))
 
 
 @final
