@@ -5,6 +5,7 @@
 <root>/damaged/                what failed its checksum, moved aside
 <root>/staging/                artefacts being made, renamed into objects/ when complete
 <root>/runs/<id>/              plan.json, tasks, records, logs and Snakemake's work folder
+<root>/evaluations/<key>.json  an objective and its slopes at a point that a fit has been to
 <root>/code.json               digests of source files, so that they are not parsed each time
 <root>/pilots/                 what runs submitted whole to a cluster printed
 <root>/lock                    held by the run at work
@@ -89,6 +90,10 @@ class Layout:
         return self.root / "runs"
 
     @property
+    def evaluations(self) -> Path:
+        return self.root / "evaluations"
+
+    @property
     def pilots(self) -> Path:
         return self.root / "pilots"
 
@@ -102,6 +107,9 @@ class Layout:
 
     def artefact(self, key: str) -> Path:
         return self.objects / key
+
+    def evaluation(self, key: str) -> Path:
+        return self.evaluations / f"{key}.json"
 
     def run(self, run_id: str) -> "RunLayout":
         return RunLayout(self.runs / run_id)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import typer
 
 from diffpipe.cache.errors import DiffpipeError, InterruptedRunError, UsageError
-from diffpipe.cli import cache, graph, me, pdf, run, show, status, submit
+from diffpipe.cli import cache, fit, graph, histfactory, me, pdf, run, show, status, submit
 
 TRACEBACK_VARIABLE = "DIFFPIPE_TRACEBACK"
 
@@ -23,8 +23,10 @@ app = typer.Typer(
 app.add_typer(run.app, name="run")
 app.add_typer(submit.app, name="submit")
 app.add_typer(cache.app, name="cache")
+app.command("fit")(fit.fit)
 app.command("status")(status.status)
 app.command("graph")(graph.graph)
+app.command("histfactory")(histfactory.histfactory)
 app.command("show")(show.show)
 app.command("me")(me.me)
 app.command("pdf")(pdf.pdf)

@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     from diffpipe.rules.drive import Observer
     from diffpipe.rules.runs import Records
 
-_LABELS = {"primal": "forward", "pullback": "backward", "reduction": "sum"}
+_LABELS = {
+    "primal": "forward",
+    "pullback": "backward",
+    "reduction": "sum",
+    "tangent": "tangents",
+    "curvature": "curvature",
+}
 _LINE_SECONDS = 60.0
 
 

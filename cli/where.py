@@ -61,8 +61,8 @@ class _Cluster:
 
 
 @dataclass(frozen=True)
-class Where(_Cluster):
-    """Where the tasks of a run are computed, and how many at a time."""
+class _Tasks(_Cluster):
+    """How many tasks there are, and how many at a time."""
 
     cores: Annotated[
         int, typer.Option("--cores", min=1, help="Worker processes at a time.", show_default="all")
@@ -71,22 +71,44 @@ class Where(_Cluster):
         int | None,
         typer.Option("--jobs", min=1, help="Cut each sweep over the shards into so many tasks."),
     ] = None
+
+    def _place(self, profile: Profile | None, option: str) -> "Place":
+        if profile is Profile.SLURM:
+            from diffpipe.rules.slurm.place import Slurm
+
+            return Slurm(self.named, self.jobs)
+        for name in ("partition", "account", "time", "mem"):
+            if getattr(self, name) is not None:
+                raise UsageError(f"--{name} is for a cluster", hint=f"add {option} slurm")
+        from diffpipe.rules.here import Here
+
+        return Here(self.cores, self.jobs)
+
+
+@dataclass(frozen=True)
+class Where(_Tasks):
+    """Where the tasks of a run are computed."""
+
     profile: Annotated[
         Profile | None, typer.Option("--profile", help="Submit each task as a job of a cluster.")
     ] = None
 
     def place(self) -> "Place":
         """This machine, or the cluster."""
-        if self.profile is Profile.SLURM:
-            from diffpipe.rules.slurm.place import Slurm
+        return self._place(self.profile, "--profile")
 
-            return Slurm(self.named, self.jobs)
-        for name in ("partition", "account", "time", "mem"):
-            if getattr(self, name) is not None:
-                raise UsageError(f"--{name} is for a cluster", hint="add --profile slurm")
-        from diffpipe.rules.here import Here
 
-        return Here(self.cores, self.jobs)
+@dataclass(frozen=True)
+class FitWhere(_Tasks):
+    """Where the tasks of a fit are computed; its --profile is a parameter's."""
+
+    on: Annotated[
+        Profile | None, typer.Option("--on", help="Submit each task as a job of a cluster.")
+    ] = None
+
+    def place(self) -> "Place":
+        """This machine, or the cluster."""
+        return self._place(self.on, "--on")
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,18 @@ import support
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-ELSEWHERE = ("rules", "pipelines/physics/matrix_elements", "pipelines/physics/pdf")
+PHYSICS = ("matrix_elements", "pdf", "likelihood")
+ELSEWHERE = ("rules", *(f"pipelines/physics/{name}" for name in PHYSICS))
 PAGES = [README, *((ROOT / folder / "README.md").read_text() for folder in ELSEWHERE)]
-FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```\w*\n(.*?)```", README, re.DOTALL))
+FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```\w*\n(.*?)```", "".join(PAGES), re.DOTALL))
 COMMANDS = [
     line.removeprefix("$ ")
     for page in PAGES
     for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL)
     for line in block.splitlines()
 ]
+
+FITS = [command for command in COMMANDS if command.startswith("diffpipe fit drell_yan")]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,8 @@ def test_every_command_that_is_shown_runs(example):
             assert done.returncode == 0, done.stderr
             assert done.stdout.strip() in "\n".join(PAGES), "what is shown is what it prints"
             continue
+        if command in FITS:
+            continue  # below
         if words[0] == "submit" or {"slurm", "--follow"} & set(words):
             continue  # run by test_slurm on a cluster
         if "sin2_theta_eff=0.2314" in words:
@@ -53,6 +58,17 @@ def test_every_command_that_is_shown_runs(example):
             done = support.diffpipe(*words, store=example / "store", cwd=example)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         assert done.stdout
+
+
+@pytest.mark.slow  # the densities' derivatives in many parameters take a while to compile
+def test_the_fits_that_are_shown_run_and_give_what_is_shown(tmp_path):
+    for command in FITS:
+        words = shlex.split(command)[1:]
+        done = support.diffpipe(*words, store=tmp_path / "store", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        rows = [row for row in done.stdout.splitlines() if row.startswith(("│ sin2", "chi^2"))]
+        assert len(rows) == 2
+        assert all(row in README for row in rows)
 
 
 def test_the_gradient_of_the_example_is_that_of_finite_differences(example):

@@ -48,7 +48,8 @@ def parameter(scope: Scope, name: str, entry: schema.ParameterEntry) -> Paramete
             f"{entry.value!r} is not a finite number, or a rectangular list of them",
         )
     unit = check_unit(entry.unit, scope.file.where(place))
-    return Parameter(scope.prefix + name, value, unit, entry.fit, entry.bounds)
+    prior = None if entry.prior is None else (value, entry.prior)
+    return Parameter(scope.prefix + name, value, unit, entry.fit, entry.bounds, prior)
 
 
 def dataset(scope: Scope, name: str, raw: Mapping[str, Any]) -> Dataset:

@@ -30,13 +30,17 @@ class Checkpoint(StrEnum):
 
 @dataclass(frozen=True)
 class Parameter:
-    """A named float64 scalar or array that gradients are taken with respect to."""
+    """A named float64 scalar or array that gradients are taken with respect to.
+
+    fit, bounds and prior are for fits, and change nothing that is stored.
+    """
 
     name: str
     value: Value
     unit: str = "1"
     fit: bool = False
     bounds: tuple[float, float] | None = None
+    prior: tuple[Value, float] | None = None  # mean and width of a Gaussian; of each component
 
 
 @dataclass(frozen=True)

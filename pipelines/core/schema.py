@@ -29,6 +29,7 @@ class ParameterEntry(_Strict, frozen=True):
     unit: str = "1"
     fit: bool = False
     bounds: tuple[float, float] | None = None
+    prior: Annotated[float, Meta(gt=0)] | None = None
 
 
 class OutputEntry(_Strict, frozen=True):

@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 
 from diffpipe.pipelines.physics import checks
-from diffpipe.pipelines.physics.pdf import flavours, grid
+from diffpipe.pipelines.physics.pdf import flavours, grid, sum_rules
 from diffpipe.pipelines.physics.pdf.evolution import legs
 from diffpipe.pipelines.physics.pdf.evolution.legs import Evolved, Kernels, Settings
 from diffpipe.pipelines.physics.pdf.evolution.state import State
@@ -28,6 +28,9 @@ from diffpipe.pipelines.physics.pdf.parameters import (
 from diffpipe.pipelines.physics.refusal import RefusedError
 
 
+SUM_RULES = ("checked", "kept", "ignored")
+
+
 class Problem(NamedTuple):
     """What is to be evolved, with what, and where to."""
 
@@ -40,13 +43,19 @@ class Problem(NamedTuple):
     kernels: Kernels
     x: np.ndarray
     density: Array | None  # of an input from elsewhere
+    keeps_sums: bool
 
     def densities(self) -> Array:
         """x f (11, x) at q0."""
         if self.density is not None:
             return self.density
         assert self.input is not None
-        return catalogue.density(self.input, self.own, self.x)
+        found = catalogue.density(self.input, self.own, self.x)
+        if not self.keeps_sums:
+            return found
+        norms = {name: value for name, value in self.own.items() if name in self.input.norms}
+        like = catalogue.density(self.input, norms, self.x)
+        return sum_rules.kept(found, like, self.plan.x_min, self.plan.points)
 
     @property
     def axis(self) -> int:
@@ -104,6 +113,7 @@ def problem(
         _kernels(plan, inputs),
         x,
         _density(values, inputs, x),
+        _keeps_sums(values, input),
     )
 
 
@@ -113,7 +123,7 @@ def _parsed(options: Mapping[str, Any]) -> _Values:
             checks.positive_number(STAGE, name, options[name])
     if options.get("alphas_flavours") is not None:
         checks.integer(STAGE, "alphas_flavours", options["alphas_flavours"], at_least=3)
-    checks.one_of(STAGE, "sum_rules", options.get("sum_rules", "checked"), ("checked", "ignored"))
+    checks.one_of(STAGE, "sum_rules", options.get("sum_rules", "checked"), SUM_RULES)
     return _Values(**options)
 
 
@@ -137,6 +147,15 @@ def _density(values: _Values, inputs: Mapping[str, Array], x: np.ndarray) -> Arr
         )
     nodes = np.asarray(values.table_x, np.float64)
     return tabulated.from_table(nodes, inputs["table_xf"])({}, x)
+
+
+def _keeps_sums(values: _Values, input: Input | None) -> bool:
+    if values.sum_rules == "kept" and input is None:
+        raise RefusedError(
+            f"{STAGE}: sum_rules: kept is for inputs of the library, not for {values.input}",
+            hint="set sum_rules: checked",
+        )
+    return values.sum_rules == "kept"
 
 
 def _scales(parameters: Mapping[str, Array], option: object) -> Array:

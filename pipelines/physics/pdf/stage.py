@@ -35,7 +35,9 @@ def pdf_evolution(
     (5); kr (1); q0; alphas_scale, alphas_flavours, where alpha_s is given; backward, to allow
     scales below q0; precision, precise (100 points, 3 steps) or fast (70, 2), or x_min (1e-7),
     points, steps (for each number of flavours) themselves; heavy_from_gluon, parametrised (as in
-    the benchmarks) or exact; table_x, the nodes of a table; sum_rules, checked or ignored.
+    the benchmarks) or exact; table_x, the nodes of a table; sum_rules, checked, ignored,
+    or kept: valence of u and d and the gluon are scaled so that parameters of shapes leave numbers
+    and momentum as they are with the shapes that were published.
     Raises ValueError for a wrong option.
     Source: hep-ph/0408244, section 2, for the equations; hep-ph/0204316, section 1.3, and
     hep-ph/0511119, section 4.4, for the benchmarks.

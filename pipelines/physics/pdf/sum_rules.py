@@ -7,6 +7,7 @@ from jax import Array
 from diffpipe.pipelines.physics.pdf import grid
 
 COUNTED = 3  # u, d, s
+VALENCE = (0, 1)  # u, d: what of them a proton holds is scaled by
 
 
 def momentum(densities: Array, x_min: float, points: int) -> Array:
@@ -19,6 +20,22 @@ def numbers(densities: Array, x_min: float, points: int) -> Array:
     room = densities.shape[0] // 2
     valence = [densities[quark] - densities[room + quark] for quark in range(COUNTED)]
     return jnp.stack([_integral(each, 0, x_min, points) for each in valence])
+
+
+def kept(densities: Array, like: Array, x_min: float, points: int) -> Array:
+    """Densities with the numbers of u and d quarks and the momentum that others carry.
+
+    Both (flavour, n). The valence densities q - qbar of u and d are scaled, then the gluon.
+    """
+    room, gluon = densities.shape[0] // 2, densities.shape[0] - 1
+    ratio = numbers(like, x_min, points) / numbers(densities, x_min, points)
+    found = densities
+    for quark in VALENCE:
+        sea = densities[room + quark]
+        found = found.at[quark].set(sea + ratio[quark] * (densities[quark] - sea))
+    quarks = [momentum(each.at[gluon].set(0.0), x_min, points) for each in (like, found)]
+    gluons = [_integral(each[gluon], 1, x_min, points) for each in (like, found)]
+    return found.at[gluon].multiply((gluons[0] + quarks[0] - quarks[1]) / gluons[1])
 
 
 def _integral(density: Array, power: int, x_min: float, points: int) -> Array:

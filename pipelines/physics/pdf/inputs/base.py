@@ -30,6 +30,7 @@ class Input:
     mb: float
     order: str  # of the fit: "LO", "NLO" or "NNLO"
     nf: int = 3  # flavours at q0
+    norms: tuple[str, ...] = ()  # parameters that are normalisations; all others are shapes
 
 
 def power_law(norm: Array, small_x: Array, large_x: Array, x: np.ndarray) -> Array:

@@ -1,0 +1,1 @@
+"""HistFactory likelihoods, differentiable in parameters and in every template."""

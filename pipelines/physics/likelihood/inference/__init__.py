@@ -1,0 +1,1 @@
+"""Inference: maximum-likelihood fits and asymptotic tests, differentiated implicitly."""
