@@ -45,7 +45,6 @@ COMPANIONS = {
 }
 
 
-
 class Fitness(NamedTuple):
     """Outputs of a likelihood: -2 log L, a chi^2 of the fit if it has one, and one with a row per
     term of that."""

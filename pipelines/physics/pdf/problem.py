@@ -27,7 +27,6 @@ from diffpipe.pipelines.physics.pdf.parameters import (
 )
 from diffpipe.pipelines.physics.refusal import RefusedError
 
-
 SUM_RULES = ("checked", "kept", "ignored")
 
 
