@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from diffpipe.rules.fit.sweeps import Sweeps
 
 _MOST_ROWS = 60
-_MOST_CORRELATIONS = 12
+_MOST_CORRELATIONS = 7
 _PRIORS = (
     "priors: independent widths, as written in the pipeline file; they are not the covariance of a "
     "set of densities"

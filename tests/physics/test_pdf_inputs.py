@@ -7,10 +7,11 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from physics.reference import MSTW2008LO, TABLE_X, columns
 
-from diffpipe.pipelines.physics.pdf import grid
+from diffpipe.pipelines.physics.pdf import grid, sum_rules
 from diffpipe.pipelines.physics.pdf.flavours import FLAVOURS
 from diffpipe.pipelines.physics.pdf.inputs import herapdf, quadrature, tabulated
 from diffpipe.pipelines.physics.pdf.inputs.catalogue import INPUTS, density
+from diffpipe.pipelines.physics.pdf.problem import problem
 from diffpipe.pipelines.physics.refusal import RefusedError
 
 X = grid.nodes(1e-6, 40)
@@ -265,3 +266,44 @@ def test_table_is_linear_in_its_values_and_finds_rows_by_pdg_number():
 def test_tables_that_cannot_be_used_are_refused(nodes, x, pids, words):
     with pytest.raises(RefusedError, match=words):
         tabulated.from_table(nodes, jnp.ones((len(pids), nodes.size)), pids)({}, x)
+
+
+# ------------------------------------------------------------------- sum_rules: kept
+
+KEPT = {"order": "LO", "scales": [91.2], "x_min": 1e-4, "points": 40, "sum_rules": "kept"}
+
+
+def carried(**given):
+    """Densities of mstw2008lo with sums kept, and their momentum and numbers of u and d."""
+    parameters = {f"pdf.{name}": jnp.asarray(value) for name, value in given.items()}
+    found = problem(parameters, {}, KEPT).densities()
+    momentum = sum_rules.momentum(found, KEPT["x_min"], KEPT["points"])
+    return found, np.append(sum_rules.numbers(found, KEPT["x_min"], KEPT["points"])[:2], momentum)
+
+
+def test_kept_sums_leave_the_published_densities_as_they_are():
+    found, _ = carried(eta_1=0.45232)  # its default
+    wanted = density(INPUTS["mstw2008lo"], {}, grid.nodes(KEPT["x_min"], KEPT["points"]))
+    np.testing.assert_allclose(found, wanted, rtol=1e-14)  # factors of one, up to rounding
+
+
+@pytest.mark.parametrize("shape", [{"eta_1": 0.5}, {"eta_4": 4.0}, {"delta_S": -0.2}])
+def test_shapes_leave_kept_sums_as_they_are(shape):
+    moved, sums = carried(**shape)
+    published, wanted = carried()
+    assert abs(np.asarray(moved - published)).max() > 1e-3
+    np.testing.assert_allclose(sums[:2], wanted[:2], rtol=1e-12)
+    # momentum below x_min is a power of x, of quarks and gluon each or of their sum
+    np.testing.assert_allclose(sums[2], wanted[2], rtol=2e-4)
+
+
+def test_normalisations_move_kept_sums():
+    _, sums = carried(A_u=1.01 * 1.4335)
+    _, published = carried()
+    assert sums[0] / published[0] == pytest.approx(1.01, rel=1e-12)  # u valence is linear in A_u
+    assert sums[2] > published[2]
+
+
+def test_sums_of_a_set_cannot_be_kept():
+    with pytest.raises(RefusedError, match="kept is for inputs of the library"):
+        problem({}, {}, KEPT | {"input": "table", "table_x": [1e-4, 1.0]})

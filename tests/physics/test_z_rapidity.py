@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numpy.polynomial.legendre import leggauss
 from scipy.interpolate import CubicSpline, KroghInterpolator
-from scipy.special import beta
 from support import Request, Store, assemble, diffpipe, document, library, sweep, with_values
 
 from diffpipe.pipelines.core.results import read_results
@@ -25,7 +24,6 @@ class Made:
         self.gradient = read_results(self.store, plan).gradient
         self.outputs = {name: np.array(v) for name, v in self.forward().outputs.items()}
         self.pdf = self.stored(plan, "pdf")
-        self.density = self.stored(plan, "pdf.density")["density"]
 
     def forward(self, **changed):
         plan, _ = sweep(self.store, with_values(self.pipeline, **changed), Request("forward"))
@@ -50,7 +48,7 @@ def made(tmp_path_factory):
 def test_leading_order_of_atlas_is_that_of_an_independent_calculation(made):
     # Gauss integration with MSTW 2008 LO as printed and densities from another solver, pb
     reference = [245.23, 245.73, 245.62, 243.36, 235.93, 218.12, 152.30]
-    # normalisations by sum rules are 1e-4 from the printed ones; five digits of the reference
+    # both integrals are good to some 1e-5, and so is the evolution; five digits of the reference
     np.testing.assert_allclose(made.outputs["spectra.lo"][BINS["atlas"]], reference, rtol=2e-4)
 
 
@@ -137,34 +135,6 @@ def test_the_fit_of_normalisations_is_linear_least_squares(made):
     assert found["goodness"]["chi2"] == pytest.approx(chi2, rel=1e-8)
     assert found["goodness"]["degrees"] == 33
     assert found["stages"]["pdf"]["executed"] == 0
-
-
-def moment(made, power, *names):
-    """int_0^1 dx x^(power - 1) x^d (1-x)^n (1 + e sqrt x + g x) by Beta functions."""
-    d, n, e, g = (made.value(f"pdf.{name}") for name in names)
-    at = [beta(d + power + half, n + 1) for half in (0.0, 0.5, 1.0)]
-    return at @ np.array([1.0, e, g])
-
-
-def test_normalisations_of_the_densities_are_those_of_the_sum_rules(made):
-    up = ("eta_1", "eta_2", "eps_u", "gamma_u")
-    down = ("eta_3", "eta_4", "eps_d", "gamma_d")
-    sea = ("delta_S", "eta_S", "eps_S", "gamma_S")
-    gluon = ("delta_g", "eta_g", "eps_g", "gamma_g")
-    a_u, a_d = 2 / moment(made, 0, *up), 1 / moment(made, 0, *down)
-    carried = a_u * moment(made, 1, *up) + a_d * moment(made, 1, *down)
-    carried += made.value("pdf.A_S") * moment(made, 1, *sea)
-    a_g = (1 - carried) / moment(made, 1, *gluon)
-    # the set as printed obeys the rules up to its last digits
-    np.testing.assert_allclose([a_u, a_d, a_g], [1.4335, 5.0903, 0.0012216], rtol=2e-4)
-    x = made.pdf["x"]
-    rows = {"up": (up, a_u), "down": (down, a_d), "gluon": (gluon, a_g)}
-    found = made.density
-    found = {"up": found[0] - found[5], "down": found[1] - found[6], "gluon": found[10]}
-    for flavour, (names, norm) in rows.items():
-        d, n, e, g = (made.value(f"pdf.{name}") for name in names)
-        expected = norm * x**d * (1 - x) ** n * (1 + e * np.sqrt(x) + g * x)
-        np.testing.assert_allclose(found[flavour], expected, rtol=1e-9, atol=1e-14)  # rounding
 
 
 def test_an_unknown_beam_is_refused():

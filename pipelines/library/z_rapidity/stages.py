@@ -1,4 +1,4 @@
-"""What is special to rapidity spectra of the Z: sum rules, weights, two experiments in one."""
+"""What is special to rapidity spectra of the Z: weights, two experiments in one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,13 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.scipy.linalg import block_diag
-from jax.scipy.special import gammaln
 
 from diffpipe.pipelines.library.drell_yan.stages import DOWN_TYPE, UP_TYPE
 from diffpipe.pipelines.physics import checks
 from diffpipe.pipelines.physics.matrix_elements import drell_yan
 from diffpipe.pipelines.physics.pdf import flavours, interpolation
-from diffpipe.pipelines.physics.pdf.inputs import mstw
 
 STAGE = "z_rapidity weights"
 PROTON, ANTIPROTON = BEAMS = ("proton", "antiproton")
@@ -21,27 +19,6 @@ QUARKS = len(flavours.QUARKS)
 QUARK_TYPES = np.stack([UP_TYPE, DOWN_TYPE], axis=1)  # (quark, type)
 SIGNS_OF_RAPIDITY = 2.0
 EXPERIMENTS = ("atlas", "cdf")
-
-
-def density(parameters: Mapping[str, Array], inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """MSTW 2008 LO densities at Q0 = 1 GeV whose normalisations follow from the sum rules.
-
-    Parameters: pdf.eta_1, ...: those of Table 4 without A_u, A_d and A_g, which are what gives two
-    up quarks, one down quark and the momentum of one proton; so shapes move and sum rules stay.
-    Input: x (x,). Output: density (11, x), x f, rows as `flavours.FLAVOURS`.
-    Source: eqs. (6)-(12) of arXiv:0901.0002, and the sum rules that follow them there.
-    """
-    p = {name.removeprefix("pdf."): value for name, value in parameters.items()}
-    up = ("eta_1", "eta_2", "eps_u", "gamma_u")
-    down = ("eta_3", "eta_4", "eps_d", "gamma_d")
-    sea = ("delta_S", "eta_S", "eps_S", "gamma_S")
-    gluon = ("delta_g", "eta_g", "eps_g", "gamma_g")
-    shapes = jnp.stack([jnp.stack([p[name] for name in each]) for each in (up, down, sea, gluon)])
-    powers = jnp.asarray([0.0, 0.0, 1.0, 1.0, 1.0, 1.0])  # numbers of u_v and d_v, then momenta
-    numbers, momenta = jnp.split(_moments(jnp.concatenate([shapes[:2], shapes]), powers), [2])
-    a_u, a_d = 2.0 / numbers[0], 1.0 / numbers[1]
-    a_g = (1.0 - jnp.stack([a_u, a_d, p["A_S"]]) @ momenta[:3]) / momenta[3]
-    return {"density": mstw.leading_order(p | {"A_u": a_u, "A_d": a_d, "A_g": a_g}, inputs["x"])}
 
 
 def cross_section(parameters: Mapping[str, Array], inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -143,13 +120,3 @@ def _annihilation(first: Array, second: Array, second_beam: str, sigma: Array) -
         second = jnp.roll(second, QUARKS, axis=1)  # quarks are a proton's antiquarks
     pairs = first[:, :QUARKS] * second[:, QUARKS:] + first[:, QUARKS:] * second[:, :QUARKS]
     return jnp.sum((pairs @ jnp.asarray(QUARK_TYPES)) * sigma, axis=1)
-
-
-def _moments(shapes: Array, powers: Array) -> Array:
-    """int_0^1 dx x^(power - 1) x^d (1-x)^n (1 + e sqrt x + g x), rows d, n, e, g: shape (row,)."""
-    small_x, large_x, root, linear = shapes.T
-    a = (small_x + powers)[None] + jnp.asarray([0.0, 0.5, 1.0])[:, None]
-    b = jnp.broadcast_to(large_x + 1.0, a.shape)
-    logs = gammaln(jnp.stack([a, b, a + b]))  # at once: it takes long to compile
-    beta = jnp.exp(logs[0] + logs[1] - logs[2])
-    return beta[0] + root * beta[1] + linear * beta[2]

@@ -96,6 +96,7 @@ def problem(
     plan, others = split(options, _Values._fields)
     values = _parsed(others)
     own, input = own_parameters(parameters), known_input(values.input)
+    keeps_sums = _keeps_sums(values, input)
     q0 = given("q0", parameters, inputs, values.q0, input and input.q0)
     kr = given("kr", parameters, {}, values.kr, 1.0)
     found, alphas_flavours = theory(
@@ -112,7 +113,7 @@ def problem(
         _kernels(plan, inputs),
         x,
         _density(values, inputs, x),
-        _keeps_sums(values, input),
+        keeps_sums,
     )
 
 

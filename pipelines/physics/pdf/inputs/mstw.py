@@ -30,7 +30,7 @@ TO_FLAVOURS = np.array(
 NORMS = ("A_u", "A_d", "A_S", "A_Delta", "A_g", "A_plus", "A_minus")
 
 
-def leading_order(parameters: Mapping[str, Array], x: Array | np.ndarray) -> Array:
+def leading_order(parameters: Mapping[str, Array], x: np.ndarray) -> Array:
     """The parametrisation at LO, rows as `flavours.FLAVOURS`, shape (11, n).
 
     Parameters carry the names of the paper's Table 4 in ASCII: A_u, eta_1, ..., x_0; eta_4 itself,
@@ -49,9 +49,9 @@ def leading_order(parameters: Mapping[str, Array], x: Array | np.ndarray) -> Arr
     ]
     columns = [jnp.stack(column)[:, None] for column in zip(*shapes, strict=True)]
     norm, small_x, large_x, root, linear, square = columns
-    powers = jnp.exp(small_x * jnp.log(x)[None] + large_x * jnp.log1p(-x)[None])
-    factor = 1.0 + root * jnp.sqrt(x)[None] + linear * x[None] + square * (x * x)[None]
-    return jnp.asarray(TO_FLAVOURS, jnp.float64) @ (norm * powers * factor)
+    powers = jnp.exp(small_x * np.log(x)[None] + large_x * np.log1p(-x)[None])
+    factor = 1.0 + root * np.sqrt(x)[None] + linear * x[None] + square * (x * x)[None]
+    return TO_FLAVOURS @ (norm * powers * factor)
 
 
 def next_to_leading_order(parameters: Mapping[str, Array], x: np.ndarray) -> Array:
