@@ -19,6 +19,7 @@ from diffpipe.cache.evaluations import Evaluation, Evaluations
 from diffpipe.cli.fit_progress import Quiet
 from diffpipe.pipelines.core.assemble import assemble
 from diffpipe.pipelines.core.demand import Presence
+from diffpipe.pipelines.core.model import Function
 from diffpipe.pipelines.core.results import read_results
 from diffpipe.rules.drive import Finished
 from diffpipe.rules.fit.fit import Asked, fit
@@ -265,3 +266,15 @@ def test_names_may_be_patterns_and_keep_the_order_of_the_pipeline():
     assert space(made, ["bend"]).width == [0.05]
     with pytest.raises(UsageError, match="unknown parameter"):
         chosen(made, ["x*"])
+
+
+def test_an_objective_in_other_units_gives_the_same_fit(shared):
+    """log L instead of 2 log L: half of chi^2, which rises by a half at one sigma."""
+    made = assemble(LINE)
+    half = replace(made.stages["likelihood"], function=Function("stages", "half", LINE.parent))
+    made = replace(made, stages={**made.stages, "likelihood": half})
+    found = fit(sweeps(shared, made), Asked(FREE, up=0.5)).fitted
+    values, covariance = closed_form([0, 1, 2])
+    assert abs(found.minimum.point.x - values).max() < 5e-3 * np.sqrt(covariance.diagonal()).min()
+    # a parabola, of which Minuit's differences are good to 1e-5
+    np.testing.assert_allclose(found.uncertainty.covariance, covariance, rtol=1e-4)

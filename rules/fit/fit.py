@@ -59,7 +59,7 @@ def fit(sweeps: Sweeps, asked: Asked) -> Fit:
     Where some parameters have priors and others have none, the others are fitted alone first.
     """
     with sweeps.place.kept():
-        problem = Problem(sweeps, space(sweeps.pipeline, asked.names))
+        problem = Problem(sweeps, space(sweeps.pipeline, asked.names), asked.up)
         held = _without_priors(problem, asked)
         start = _start(problem, held)
         found = _fitted(problem.starting(start), asked)
@@ -84,7 +84,7 @@ def _start(problem: Problem, held: Fitted | None) -> np.ndarray:
 
 def _fitted(problem: Problem, asked: Asked) -> Fitted:
     minimum = minimize(problem, asked.settings)
-    errors = uncertainty(problem, minimum, asked.up) if asked.errors else None
+    errors = uncertainty(problem, minimum) if asked.errors else None
     return Fitted(problem, minimum, errors, goodness(problem, minimum))
 
 
@@ -97,5 +97,5 @@ def _scans(found: Fitted, asked: Asked) -> list[Scan]:
     for name in asked.profiles:
         assert found.uncertainty is not None
         spread = found.uncertainty
-        scans.append(profile(problem, minimum, spread, name, asked.up, asked.settings))
+        scans.append(profile(problem, minimum, spread, name, asked.settings))
     return scans

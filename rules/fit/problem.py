@@ -1,6 +1,6 @@
 """The problem that a minimizer sees: value, slopes and curvature of the objective with its priors.
 
-The objective is in units of -2 log L, as chi^2 is: it rises by one (or `up`) at one sigma.
+The objective is in units of -2 log L, as chi^2 is, unless `up` says otherwise; so are the priors.
 """
 
 from collections.abc import Mapping
@@ -30,10 +30,11 @@ class Point:
 @dataclass
 class Problem:
     """An objective over a space; other parameters are held at `held`, or where the pipeline has
-    them. Points are remembered."""
+    them. It rises by `up` at one standard deviation. Points are remembered."""
 
     sweeps: Sweeps
     space: Space
+    up: float = 1.0
     held: Mapping[str, Value] = field(default_factory=dict)
     _known: dict[tuple[Direction, bytes], Point] = field(default_factory=dict)
 
@@ -59,7 +60,7 @@ class Problem:
         held = {**self.held, **values}
         pipeline = self.sweeps.pipeline
         others = [name for name in self.space.names if name not in values]
-        return Problem(self.sweeps, space(pipeline, others), held)
+        return Problem(self.sweeps, space(pipeline, others), self.up, held)
 
     def starting(self, x: np.ndarray) -> "Problem":
         """The problem with another point to start from."""
@@ -87,6 +88,7 @@ class Problem:
         penalty, slope = self.space.penalty(x)
         hessian = None
         if direction == CURVATURE:
-            hessian = np.array(found.matrix) + self.space.stiffness
-        gradient = np.array(found.slopes) + slope if found.slopes else slope
-        return Point(x, found.objective + penalty + self._constant, gradient, hessian, found)
+            hessian = np.array(found.matrix) + self.up * self.space.stiffness
+        gradient = np.array(found.slopes) + self.up * slope if found.slopes else slope
+        value = found.objective + self.up * (penalty + self._constant)
+        return Point(x, value, gradient, hessian, found)

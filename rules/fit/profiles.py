@@ -42,7 +42,6 @@ def profile(
     minimum: Minimum,
     spread: Uncertainty,
     name: str,
-    up: float,
     settings: Settings,
 ) -> Scan:
     """The objective where the others are fitted at each place, beginning where the covariance
@@ -66,7 +65,7 @@ def profile(
         for column, label in enumerate(problem.space.labels)
         if column != place
     }
-    return Scan(name, values, rises, fitted, interval(values, rises, up))
+    return Scan(name, values, rises, fitted, interval(values, rises, problem.up))
 
 
 def interval(

@@ -29,7 +29,7 @@ class Goodness:
     probability: float
 
 
-def uncertainty(problem: Problem, minimum: Minimum, up: float) -> Uncertainty:
+def uncertainty(problem: Problem, minimum: Minimum) -> Uncertainty:
     """Errors from 2 up H^-1; raises NonFiniteError where the Hessian says that it is no minimum."""
     point, source = minimum.point, "Gauss-Newton"
     if problem.is_likelihood:
@@ -38,7 +38,7 @@ def uncertainty(problem: Problem, minimum: Minimum, up: float) -> Uncertainty:
         hessian, source = hesse(problem, point.x), "differences of gradients"
     assert hessian is not None
     _check(problem, hessian)
-    covariance = 2.0 * up * np.linalg.inv(hessian)
+    covariance = 2.0 * problem.up * np.linalg.inv(hessian)
     covariance = 0.5 * (covariance + covariance.T)
     errors = np.sqrt(np.diagonal(covariance))
     correlations = covariance / np.outer(errors, errors)
@@ -55,7 +55,7 @@ def goodness(problem: Problem, minimum: Minimum) -> Goodness | None:
 
     space = problem.space
     degrees = found.points - int(np.sum(~space.has_prior))
-    total = found.goodness + (minimum.point.value - found.objective)
+    total = found.goodness + (minimum.point.value - found.objective) / problem.up
     probability = float(chi2.sf(total, degrees)) if degrees > 0 else float("nan")
     return Goodness(total, found.points, degrees, probability)
 

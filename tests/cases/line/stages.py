@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
+from diffpipe.pipelines.physics.likelihood.gaussian import gaussian
+
 BINS = 5
 
 
@@ -22,3 +24,8 @@ def steep(parameters, inputs):
     """Not a likelihood of the library, and not a parabola."""
     del parameters
     return {"value": jnp.sum(jnp.cosh(inputs["content"] - jnp.asarray([1.0, 1.2, 1.4, 1.7, 1.9])))}
+
+
+def half(parameters, inputs):
+    """Half of chi^2."""
+    return {"chi2": 0.5 * gaussian(parameters, inputs)["chi2"]}
