@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from diffpipe.cache.errors import DiffpipeError, NonFiniteError, PipelineError, UsageError
+from diffpipe.cache.errors import NonFiniteError, UsageError
+from diffpipe.cli.answer import answer, computing
 from diffpipe.cli.options import Printed, grouped
-from diffpipe.cli.report import print_json
 
 CALLS = 200  # at most so many, or so many seconds, to time a call; the fastest counts
 CALLS_SECONDS = 0.2
@@ -47,25 +47,11 @@ class Asked:
 @grouped
 def histfactory(asked: Asked, printed: Printed) -> None:
     """log L of a HistFactory workspace, its gradient, the best fit, and CLs."""
-    from diffpipe.pipelines.core.environment import Environment
-    from diffpipe.rules import machine
-
     if asked.workspace is None:
         raise UsageError("name a workspace", hint="diffpipe histfactory workspace.json")
-    machine.prepare(Environment.current().platform(gpus=0))
-    try:
+    with computing():
         document = _document(asked.workspace, asked)
-    except DiffpipeError:
-        raise
-    except ValueError as error:
-        if not hasattr(error, "hint"):
-            raise
-        raise PipelineError(str(error), hint=error.hint) from error
-    if printed.as_json:
-        print_json(document)
-    else:
-        for line in _lines(document, asked):
-            print(line)
+    answer(document, _lines(document, asked), printed)
 
 
 def _document(path: Path, asked: Asked) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diffpipe.cache.errors import DiffpipeError, PipelineError, UsageError
+from diffpipe.cache.errors import UsageError
+from diffpipe.cli.answer import answer, computing
 from diffpipe.cli.options import Printed, grouped, names
-from diffpipe.cli.report import print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,25 +51,11 @@ class Asked:
 @grouped
 def me(asked: Asked, printed: Printed) -> None:
     """|M|^2 of a tree-level process of the Standard Model, and its derivatives."""
-    from diffpipe.pipelines.core.environment import Environment
-    from diffpipe.rules import machine
-
     if not asked.process:
         raise UsageError("name a process", hint="diffpipe me 'g g > t t~'")
-    machine.prepare(Environment.current().platform(gpus=0))
-    try:
+    with computing():
         document = _documents(asked)
-    except DiffpipeError:
-        raise
-    except ValueError as error:
-        if not hasattr(error, "hint"):
-            raise
-        raise PipelineError(str(error), hint=error.hint) from error
-    if printed.as_json:
-        print_json(document)
-    else:
-        for line in _lines(document):
-            print(line)
+    answer(document, _lines(document), printed)
 
 
 def _documents(asked: Asked) -> dict[str, Any]:
