@@ -116,7 +116,7 @@ def _sweeps(chosen: Chosen, how: How, where: FitWhere, follower: "Follower") -> 
 
 def _asked(sweeps: "Sweeps", how: How) -> "Asked":
     from diffpipe.rules.fit.fit import Asked
-    from diffpipe.rules.fit.minimizers import Settings
+    from diffpipe.rules.fit.minimum import Settings
     from diffpipe.rules.fit.space import chosen
 
     if not 0.0 < how.up < float("inf"):

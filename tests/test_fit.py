@@ -23,7 +23,8 @@ from diffpipe.pipelines.core.model import Function
 from diffpipe.pipelines.core.results import read_results
 from diffpipe.rules.drive import Finished
 from diffpipe.rules.fit.fit import Asked, fit
-from diffpipe.rules.fit.minimizers import MINIMIZERS, Settings
+from diffpipe.rules.fit.minimizers import MINIMIZERS
+from diffpipe.rules.fit.minimum import Settings
 from diffpipe.rules.fit.space import chosen, space
 from diffpipe.rules.fit.sweeps import Sweeps
 from diffpipe.rules.here import Here as Cores

@@ -6,7 +6,8 @@ import numpy as np
 
 from diffpipe.cache.errors import UsageError, did_you_mean
 from diffpipe.pipelines.core.model import Pipeline
-from diffpipe.rules.fit.minimizers import Minimum, Settings, minimize
+from diffpipe.rules.fit.minimizers import minimize
+from diffpipe.rules.fit.minimum import Minimum, Settings
 from diffpipe.rules.fit.problem import Problem
 from diffpipe.rules.fit.profiles import Scan, profile, scan
 from diffpipe.rules.fit.space import space

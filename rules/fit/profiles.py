@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diffpipe.rules.fit.minimizers import Minimum, Settings, minimize
+from diffpipe.rules.fit.minimizers import minimize
+from diffpipe.rules.fit.minimum import Minimum, Settings
 from diffpipe.rules.fit.problem import Problem
 from diffpipe.rules.fit.uncertainty import Uncertainty
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffpipe.cache.errors import NonFiniteError
-from diffpipe.rules.fit.minimizers import Minimum, hesse
+from diffpipe.rules.fit.minimum import Minimum
+from diffpipe.rules.fit.minuit import hesse
 from diffpipe.rules.fit.problem import Problem
 
 
