@@ -165,6 +165,19 @@ def test_what_the_objective_does_not_depend_on_is_named(store):
         fit(sweeps(store), Asked(["height", "idle"], Settings("gauss-newton")))
 
 
+def test_a_point_where_a_stage_fails_is_named(store, tmp_path):
+    folder = tmp_path / "log"
+    shutil.copytree(LINE.parent, folder)
+    code = (folder / "stages.py").read_text()
+    (folder / "stages.py").write_text(
+        code.replace("weight = ", "weight = jnp.log(parameters['slope']) + ")
+    )
+    made = assemble(folder / "pipeline.yaml")
+    words = r"count.*-inf.*this is where the fit tried height=1, slope=0"
+    with pytest.raises(NonFiniteError, match=words):
+        fit(sweeps(store, made), Asked(["height", "slope"]))
+
+
 def test_a_repeated_fit_runs_no_sweep_and_ends_at_the_same_bits(store):
     first = sweeps(store)
     found = fit(first, Asked(FREE))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from diffpipe.cache.errors import NonFiniteError, PipelineError, StageError
 from diffpipe.cache.evaluations import Evaluation
 from diffpipe.pipelines.core.model import Value
 from diffpipe.pipelines.core.plan import Direction
@@ -84,7 +85,12 @@ class Problem:
 
     def _found(self, x: np.ndarray, direction: Direction) -> Point:
         values = {**self.held, **self.space.values(x)}
-        found = self.sweeps.evaluate(values, self.space.names, direction)
+        try:
+            found = self.sweeps.evaluate(values, self.space.names, direction)
+        except (NonFiniteError, PipelineError, StageError) as error:
+            error.message += f"; this is where the fit tried {self.space.described(x)}"
+            error.args = (error.message,)
+            raise
         penalty, slope = self.space.penalty(x)
         hessian = None
         if direction == CURVATURE:

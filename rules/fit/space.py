@@ -15,6 +15,7 @@ from diffpipe.pipelines.core.model import Parameter, Pipeline, Value
 from diffpipe.pipelines.core.parameters import shape_of
 
 AT_BOUND = 1e-3  # of a scale
+_SHOWN = 6  # components of a point
 _SHARE = 0.1  # of a value, or of the way between its bounds: a first guess of what a step is
 
 
@@ -50,6 +51,11 @@ class Space:
             found[name] = _tuples(np.reshape(x[first : first + size], shape).tolist())
             first += size
         return found
+
+    def described(self, x: np.ndarray) -> str:
+        """A point in words, its first components."""
+        shown = [f"{n}={value:.6g}" for n, value in zip(self.labels, x, strict=True)][:_SHOWN]
+        return ", ".join(shown) + (", ..." if len(x) > _SHOWN else "")
 
     def penalty(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Sum of ((x - mean)/width)^2 of the priors, and its gradient."""
