@@ -23,6 +23,7 @@ def document(found: "Fit", sweeps: "Sweeps") -> dict[str, Any]:
     return {
         "pipeline": sweeps.pipeline.name,
         **_fitted(fitted),
+        "values": fitted.problem.space.values(fitted.minimum.point.x),
         "bounds": fitted.problem.space.at_bounds(fitted.minimum.point.x),
         "without_priors": None if found.held is None else _fitted(found.held),
         "scans": [_scan(each) for each in found.scans],

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from diffpipe.cache.store import Store
     from diffpipe.pipelines.core.model import Pipeline
 
+_VALUES = 'a JSON object {"m_z": 91.19, ...}, or the document of fit --json'
 StoreOption = Annotated[
     Path | None, typer.Option("--store", help="The store's folder.", envvar="DIFFPIPE_STORE")
 ]
@@ -40,6 +41,12 @@ class Chosen:
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A parameter; arrays as name=[1,2]."),
     ] = None
+    values: Annotated[
+        Path | None,
+        typer.Option(
+            "--values", metavar="FILE", help="Values by name, JSON; or what `fit --json` printed."
+        ),
+    ] = None
     events: Annotated[
         int | None, typer.Option("--events", help="Another number of events in every sample.")
     ] = None
@@ -53,7 +60,7 @@ class Chosen:
         from diffpipe.pipelines.core import library
         from diffpipe.pipelines.core.assemble import assemble
 
-        values = dict(_setting(text) for text in self.settings or [])
+        values = _values(self.values) | dict(_setting(text) for text in self.settings or [])
         path = library.find(self.pipeline)
         return assemble(path, set_values=values, events=self.events, gpus=gpus)
 
@@ -141,6 +148,24 @@ def names(text: str | None) -> list[str] | None:
     if not all(listed):
         raise UsageError(f"{text!r} is not a list of names separated by commas")
     return listed
+
+
+def _values(path: Path | None) -> dict[str, Any]:
+    """The values in a JSON file; those of a fit stand under its `values`."""
+    from diffpipe.pipelines.core.parameters import as_value
+
+    if path is None:
+        return {}
+    try:
+        raw = json.loads(path.read_text())
+        named = {name: as_value(each) for name, each in raw.get("values", raw).items()}
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise UsageError(f"--values {path}: {error}", hint=_VALUES) from error
+    for name, value in named.items():
+        if value is None:
+            text = f"--values {path}: {name} is not a finite number or a list of them"
+            raise UsageError(text, hint=_VALUES)
+    return named
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -247,7 +247,22 @@ def test_the_document_of_a_fit_has_what_it_promises(tmp_path):
     assert found["objective"] == pytest.approx(found["goodness"]["chi2"])
     assert found["calls"] >= 2
     assert found["stages"]["count"]["executed"] > 0
-    assert json.dumps(found)
+    (tmp_path / "fit.json").write_text(json.dumps(found))
+    given = ("--values", str(tmp_path / "fit.json"), "--json")
+    there = document(diffpipe("run", "forward", str(LINE), *given, store=tmp_path / "s"))
+    assert there["objective"]["value"] == found["objective"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("{", "--values"), ("[1]", "--values"), ('{"height": "x"}', "height is not a finite number")],
+)
+def test_values_of_a_file_that_are_none_are_refused(shared, tmp_path, text, words):
+    path = tmp_path / "values.json"
+    path.write_text(text)
+    done = diffpipe("run", "forward", str(LINE), "--values", str(path), store=shared.root)
+    assert done.returncode == 2
+    assert words in done.stderr
 
 
 REFUSED = {
