@@ -184,6 +184,17 @@ def test_every_command_of_the_documentation_runs_on_a_cluster(tmp_path):
         assert done.returncode == 0, f"{words}\n{done.stderr}"
 
 
+@pytest.mark.slow  # twenty jobs
+@pytest.mark.usefixtures("idle")
+def test_a_fit_of_jobs_is_the_fit_of_this_machine(tmp_path):
+    line = str(support.CASES / "line" / "pipeline.yaml")
+    words = ("fit", line, "--minimizer", "gauss-newton", "--jobs", "2", "--json")
+    here = document(diffpipe(*words, store=tmp_path / "here"))
+    jobs = document(diffpipe(*words, "--on", "slurm", "--partition", "debug", store=tmp_path / "s"))
+    for name in ("parameters", "objective", "covariance", "calls"):
+        assert jobs[name] == here[name]
+
+
 @pytest.mark.slow  # Snakemake's stock plugin asks Slurm every 40 seconds
 @pytest.mark.usefixtures("idle")
 def test_plain_snakemake_submits_the_same_plan(tmp_path):

@@ -73,6 +73,7 @@ def test_starting_values_are_those_of_the_input_to_three_digits(made):
         np.testing.assert_allclose(found, value, atol=0.5001e-3)
 
 
+@pytest.mark.slow  # the composed pullback compiles for half a minute
 def test_law_1_gradient_in_weights_and_coupling_is_that_of_the_composed_function(tmp_path):
     made = smaller(tmp_path, SMALLEST)
     store = Store.open(tmp_path / "store")

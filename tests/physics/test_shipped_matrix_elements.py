@@ -211,6 +211,7 @@ def test_cross_section_of_top_pairs_is_that_of_the_analytic_formulae(ttbar, fold
     )
 
 
+@pytest.mark.slow  # the composed pullback compiles for most of a minute
 def test_derivatives_by_the_mass_of_the_top_are_those_of_the_analytic_formulae(ttbar, folded):
     wanted = (folded(MT + STEP) - folded(MT - STEP)) / (2.0 * STEP)
     # a quarter of the sample: 7e-5 of the total, 2e-3 of a bin; 3 % of the last, which has 0.3 % of
