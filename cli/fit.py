@@ -10,7 +10,7 @@ import typer
 
 from diffpipe.cache.errors import UsageError
 from diffpipe.cli.options import Chosen, JsonOption, grouped, names
-from diffpipe.cli.where import FitWhere
+from diffpipe.cli.where import FitWhere, Profile
 
 if TYPE_CHECKING:
     from diffpipe.rules.fit.fit import Asked
@@ -122,6 +122,8 @@ def _asked(sweeps: "Sweeps", how: How) -> "Asked":
     if not 0.0 < how.up < float("inf"):
         raise UsageError(f"--up {how.up:g}: not above zero")
     profiles = names(how.profile) or []
+    if Profile.SLURM in profiles and Profile.SLURM not in sweeps.pipeline.parameters:
+        raise UsageError("--profile names a parameter of a fit", hint="a cluster is --on slurm")
     if profiles and how.no_errors:
         raise UsageError("--profile needs the errors", hint="leave out --no-errors")
     asked = Asked(

@@ -271,6 +271,7 @@ REFUSED = {
     "scan without a grid": (["--scan", "slope"], "name=lo:hi:n"),
     "scan downwards": (["--scan", "slope=1:0:3"], "lo below hi"),
     "profile of what is held": (["--profile", "bend"], "not among the parameters that are fitted"),
+    "profile of a cluster": (["--profile", "slurm"], "--on slurm"),
     "start outside its bounds": (["--set", "slope=7"], "outside its bounds"),
     "no steps": (["--steps", "0"], "at least one step"),
     "no rise": (["--up", "0"], "--up 0"),
