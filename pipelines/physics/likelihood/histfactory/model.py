@@ -21,7 +21,8 @@ _HALF_LOG_2_PI = 0.5 * math.log(2.0 * math.pi)
 def log_likelihood(theta: Array, tables: Mapping[str, Array], data: Array) -> Array:
     """log L (), constants included; data (bin + aux,), for the workspace's own tables["data"].
 
-    NaN where a bin expects less than nothing, and -inf where one expects nothing and has events.
+    NaN where a bin with events expects less than nothing, and -inf where it expects nothing; of a
+    bin without events only the rate counts, whatever it is, as in pyhf.
     """
     expected = expected_data(theta, tables)
     normal, sigma = tables["normal"], tables["sigma"]
