@@ -21,6 +21,18 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+# files that take longest begin first, so that no process is left with one in the end
+LONGEST = (
+    "test_slurm", "test_chaos", "test_readme", "test_laws", "test_fit", "test_workers", "test_me",
+    "test_evolution", "test_matrix_elements", "test_phase_space", "test_pdf", "test_cli",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
+
 @pytest.fixture
 def store(tmp_path):
     """An empty store of this test's own."""

@@ -216,6 +216,7 @@ def generated(tmp_path):
     return write
 
 
+@pytest.mark.slow  # the pullback of g g > t t~ is compiled, its masses on shell
 def test_the_stage_gives_the_sum_and_its_gradient(tmp_path, generated):
     words = ["run", "backward", generated(options=", on_shell: true"), "--json"]
     found = document(diffpipe(*words, store=tmp_path / "store"))

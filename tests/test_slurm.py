@@ -96,6 +96,7 @@ def test_a_pilot_runs_everything_in_one_job_and_status_follows_it(idle, tmp_path
     assert {path.stem for path in tmp_path.glob("runs/*/records/*")} == {"worker-0", "worker-1"}
 
 
+@pytest.mark.slow  # Slurm starts anew, with a GPU that is none
 @pytest.mark.usefixtures("idle")
 def test_a_gpu_stage_is_given_one_and_says_where_it_computes(tmp_path):
     store = tmp_path / "store"

@@ -131,6 +131,7 @@ def test_back_and_forth_gives_the_input_back():
     assert error[:, usual].max() < 1e-6  # of the density, or of a thousandth of its peak
 
 
+@pytest.mark.slow  # an operator and its derivatives are compiled
 def test_an_operator_does_what_the_evolution_does_with_derivatives_in_the_theory():
     options = SMALL_TO_CHARM | {"scales": [20.0], "alphas_flavours": 5}
     given = {name: np.asarray(THEORY[name]) for name in ("alphas_mz", "mc", "mb")}

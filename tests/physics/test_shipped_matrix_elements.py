@@ -220,6 +220,7 @@ def test_derivatives_by_the_mass_of_the_top_are_those_of_the_analytic_formulae(t
     np.testing.assert_allclose(ttbar.slopes("MT"), wanted, rtol=2e-3, atol=5e-4)
 
 
+@pytest.mark.slow  # the staged pullbacks of both processes are compiled
 def test_cross_section_of_top_pairs_goes_as_the_square_of_the_coupling(ttbar):
     slope = 2.0 * ttbar.results.objective / AS
     assert ttbar.results.gradient["aS"] == pytest.approx(slope, rel=1e-13)  # rounding
