@@ -268,6 +268,7 @@ def test_decay_chains_are_the_diagrams_with_those_resonances(chain, whole):
     np.testing.assert_allclose(value(chain, momenta), value(whole, momenta), rtol=1e-12)
 
 
+@pytest.mark.slow  # a pullback in all inputs and momenta is compiled
 def test_momenta_and_all_parameters_have_finite_right_gradients():
     """Against central differences, beams along z, for a process in which every part takes part."""
     process = "b b~ > t t~ h"

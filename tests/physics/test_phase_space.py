@@ -212,6 +212,7 @@ def both_modes(point, tangent, cotangent):
     return value, forward, backward
 
 
+@pytest.mark.slow  # forward and reverse mode are compiled
 def test_both_modes_give_the_same_derivatives_of_everything():
     generator = np.random.default_rng(1)
     random = partial(jax.tree.map, lambda each: generator.normal(size=np.shape(each)))
@@ -360,6 +361,7 @@ def mean(parameters, inputs):
 """
 
 
+@pytest.mark.slow  # pullbacks of several legs are compiled
 def test_a_pipeline_gives_the_derivative_of_a_volume_by_a_mass_and_the_energy(tmp_path, store):
     (tmp_path / "mean.py").write_text(CODE)
     (tmp_path / "pipeline.yaml").write_text(PIPELINE)
