@@ -39,7 +39,6 @@ class Evaluations:
     """The evaluations of a store."""
 
     layout: Layout
-    durable: bool = False
 
     def get(self, key: str) -> Evaluation | None:
         """What is stored under a key, if it is whole."""
@@ -55,8 +54,7 @@ class Evaluations:
         document: Any = _Stored(evaluation, _digest(evaluation))
         with files.writing(self.layout.root):
             self.layout.evaluations.mkdir(exist_ok=True)
-            path = self.layout.evaluation(key)
-            files.write(path, msgspec.json.encode(document), durable=self.durable)
+            files.write(self.layout.evaluation(key), msgspec.json.encode(document))
 
 
 def _digest(evaluation: Evaluation) -> str:

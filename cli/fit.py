@@ -1,7 +1,5 @@
 """`diffpipe fit`: fit parameters of a pipeline to its data, by sweeps that can be killed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -78,10 +76,10 @@ def fit(chosen: Chosen, how: How, where: FitWhere, speech: Speech) -> None:
     The objective is in units of chi^2 or -2 log L. Each evaluation is a sweep that computes only
     what the moved parameters touch; a fit that was killed goes on when the command is repeated.
     """
-    from diffpipe.cli import fit_report
+    from diffpipe.cli import fit_progress, fit_report
     from diffpipe.rules.fit import fit as fitting
 
-    with _follower(speech.quiet) as follower:
+    with fit_progress.make_follower(speech.quiet) as follower:
         sweeps = _sweeps(chosen, how, where, follower)
         found = fitting.fit(sweeps, _asked(sweeps, how))
     if speech.as_json:
@@ -106,11 +104,6 @@ def _sweeps(chosen: Chosen, how: How, where: FitWhere, follower: "Follower") -> 
         runtime_min=limits.runtime_min,
     )
     store, pipeline = chosen.open_store(), chosen.open_pipeline(where.gpus_per_job)
-    if how.of is None and pipeline.objective is None:
-        raise UsageError(
-            f"the pipeline {pipeline.name} has no objective",
-            hint="name one with --of stage.output, or write objective: stage.output in the file",
-        )
     return Sweeps(store, pipeline, request, place, follower)
 
 
@@ -151,11 +144,3 @@ def _scan(text: str) -> tuple[str, float, float, int]:
             hint="write --scan m_z=91.0:91.4:9",
         )
     return found
-
-
-@contextmanager
-def _follower(quiet: bool) -> Iterator["Follower"]:
-    from diffpipe.cli import fit_progress
-
-    with fit_progress.make_follower(quiet) as follower:
-        yield follower

@@ -104,7 +104,7 @@ def make_plan(store: Store, pipeline: Pipeline, request: Request) -> Plan:
     memo = Memo(store.layout.code)
     chain = Chain(pipeline, Identity(pipeline, environment, memo))
     chain.add_forward()
-    objective = _objective(pipeline, request)
+    objective = objective_of(pipeline, request)
     wrt = _wrt(pipeline, request)
     if request.direction == "backward":
         assert objective is not None
@@ -142,7 +142,8 @@ def make_plan(store: Store, pipeline: Pipeline, request: Request) -> Plan:
     )
 
 
-def _objective(pipeline: Pipeline, request: Request) -> OutputRef | None:
+def objective_of(pipeline: Pipeline, request: Request) -> OutputRef | None:
+    """The output that a request is about; raises UsageError where it needs one and has none."""
     if request.of is not None:
         ref = output_ref(request.of, pipeline.stages, "--of")
         if is_per_event(pipeline.stages, ref):

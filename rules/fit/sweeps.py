@@ -16,12 +16,11 @@ from diffpipe.cache import keys
 from diffpipe.cache.evaluations import Evaluation, Evaluations
 from diffpipe.cache.memo import Memo
 from diffpipe.cache.store import Store
-from diffpipe.pipelines.core.assemble import output_ref
 from diffpipe.pipelines.core.environment import Environment
 from diffpipe.pipelines.core.identity import Identity
 from diffpipe.pipelines.core.model import OutputRef, Pipeline, Value
 from diffpipe.pipelines.core.parameters import with_values
-from diffpipe.pipelines.core.plan import Direction, Request
+from diffpipe.pipelines.core.plan import Direction, Request, objective_of
 from diffpipe.pipelines.physics import registry
 from diffpipe.rules.drive import Drive, Finished, Observer
 from diffpipe.rules.place import Place
@@ -65,10 +64,10 @@ class Sweeps:
 
     @property
     def objective(self) -> OutputRef:
-        if self.request.of is not None:
-            return output_ref(self.request.of, self.pipeline.stages, "--of")
-        assert self.pipeline.objective is not None
-        return self.pipeline.objective
+        """What is minimised; raises UsageError."""
+        found = objective_of(self.pipeline, self.request)
+        assert found is not None
+        return found
 
     @property
     def fitness(self) -> registry.Fitness | None:
@@ -102,7 +101,8 @@ class Sweeps:
 
     def _sweep(self, made: Pipeline, wrt: list[str], direction: Direction) -> Evaluation:
         of = str(self.objective) if direction == FORWARD else self.request.of
-        request = _changed(self.request, direction, of, None if direction == FORWARD else wrt)
+        asked = None if direction == FORWARD else wrt
+        request = structs.replace(self.request, direction=direction, of=of, wrt=asked)
         finished = self.run(made, request)
         self._count(finished)
         return self._evaluation(finished, wrt)
@@ -140,12 +140,6 @@ class Sweeps:
         assert artefact is not None
         (points,) = artefact.specs[self.fitness.points].shape
         return float(artefact.values(self.fitness.goodness)), points
-
-
-def _changed(
-    request: Request, direction: Direction, of: str | None, wrt: list[str] | None
-) -> Request:
-    return structs.replace(request, direction=direction, of=of, wrt=wrt)
 
 
 def _flat(nested: Any) -> list[float]:
