@@ -14,6 +14,7 @@ from diffpipe.cache.artefact import Artefact
 from diffpipe.cache.errors import DamagedError, InterruptedRunError
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core import compute
+from diffpipe.pipelines.core.conform import check_as_described
 from diffpipe.pipelines.core.finite import refuse_non_finite
 from diffpipe.pipelines.core.plan import Plan
 from diffpipe.pipelines.core.shards import BlockSum
@@ -115,6 +116,7 @@ class Sweep:
     def _write(self, step: Step, shard: int, arrays: Arrays) -> None:
         """Store a shard; what is added up over blocks is held until a block is whole."""
         artefact = self._artefact(step.key)
+        check_as_described(step, shard, arrays, artefact.specs)
         stored: dict[str, np.ndarray | None] = dict(arrays)
         for name, spec in artefact.specs.items():
             if spec.block > 1 and name in arrays:

@@ -14,6 +14,7 @@ from diffpipe.pipelines.core.identity import Identity
 from diffpipe.pipelines.core.joins import is_per_event
 from diffpipe.pipelines.core.model import (
     DataRef,
+    Derivative,
     Function,
     OutputRef,
     Over,
@@ -33,6 +34,7 @@ from diffpipe.pipelines.core.steps import (
     pullback_id,
     reduction_id,
 )
+from diffpipe.pipelines.core.targets import Program, Service
 
 # base key of a pullback, what it must be active in -> the active set and key to use
 ChoosePullback = Callable[[str, list[str]], tuple[list[str], str]]
@@ -210,7 +212,7 @@ class Chain:
         known = self.pipeline.parameters
         return Call(
             stage=stage.name,
-            code=_code(stage.function),
+            code=_target(stage.function),
             framework=stage.framework,
             options={**stage.options, **{k: str(path) for k, path in stage.packages.items()}},
             parameters={local: known[name].value for local, name in stage.parameters.items()},
@@ -222,6 +224,7 @@ class Chain:
             parameter_units={local: known[name].unit for local, name in stage.parameters.items()},
             sample=None if sample is None else (sample.count, sample.shard, sample.seed),
             files={word: str(path) for word, path in stage.files.items() if stage.source},
+            steps=dict(stage.steps) if stage.derivative is Derivative.DIFFERENCES else None,
         )
 
 
@@ -265,6 +268,10 @@ def _declared(stage: Stage) -> dict[str, Any]:
 
 def _saved(primal: Step) -> Source | None:
     return Source(primal.id, primal.residuals, "", slot=True) if primal.residuals else None
+
+
+def _target(function: Function | Program | Service) -> Code | Program | Service:
+    return _code(function) if isinstance(function, Function) else function
 
 
 def _code(function: Function) -> Code:

@@ -45,6 +45,27 @@ def local_sources(function: Function, memo: Memo) -> dict[str, str]:
     return found
 
 
+def defined(function: Function) -> set[str]:
+    """The names that the function's module defines or imports, as far as its source says."""
+    spec = locate(function.module, function.folder)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return set()
+    try:
+        body = ast.parse(Path(spec.origin).read_bytes(), spec.origin).body
+    except (SyntaxError, ValueError, OSError, RecursionError) as error:
+        raise PipelineError(f"cannot read {spec.origin}: {error}") from error
+    return {name for node in body for name in _bound(node)}
+
+
+def _bound(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, ast.FunctionDef):
+        yield node.name
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        yield from (alias.asname or alias.name for alias in node.names)
+    elif isinstance(node, ast.Assign):
+        yield from (each.id for each in node.targets if isinstance(each, ast.Name))
+
+
 def _local_file(module: str, function: Function) -> Path | None:
     """The source file of a module if it is local to the function's project, else None."""
     if module.split(".")[0] == "diffpipe":

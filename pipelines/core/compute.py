@@ -14,11 +14,12 @@ from diffpipe.pipelines.core.data import read_data
 from diffpipe.pipelines.core.finite import refuse_non_finite
 from diffpipe.pipelines.core.shards import pairwise_sum
 from diffpipe.pipelines.core.steps import Along, Call, Source, Step
-from diffpipe.pipelines.frameworks.base import Framework, Pull, Push
-from diffpipe.pipelines.frameworks.registry import framework
+from diffpipe.pipelines.frameworks.base import Pull, Push
+from diffpipe.pipelines.frameworks.registry import runner, tracer
 from diffpipe.pipelines.frameworks.stage_code import (
     check_numbers,
     check_options,
+    code_of,
     explaining,
     load_code,
     reporting,
@@ -46,7 +47,7 @@ def primal(step: Step, shard: int, read: Reader) -> tuple[Arrays, Arrays]:
     with reporting(step.stage, shard):
         outputs, residuals = _outputs(step, call, shard, given)
         named = _on_host(outputs)
-    with explaining(call.code, call.options, *given):
+    with explaining(call, *given):
         for name, values in named.items():
             per_event = name not in call.summed
             refuse_non_finite(step, shard, f"output {name}", values, per_event=per_event)
@@ -58,12 +59,11 @@ def _outputs(
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     if call.source:
         return _run_source(call, shard), {}
-    runner = framework(step.framework)
     if shard == 0:
-        check_numbers(call.code, call.options, *given)
+        check_numbers(call, *given)
     if step.residuals:
-        return runner.forward_keeping(call, *given)
-    return runner.forward(call, *given), {}
+        return tracer(step).forward_keeping(call, *given)
+    return runner(step).forward(call, *given), {}
 
 
 def pullback(step: Step, shard: int, read: Reader, kept: Arrays | None) -> Arrays:
@@ -75,31 +75,40 @@ def pullback(step: Step, shard: int, read: Reader, kept: Arrays | None) -> Array
     given = inputs(step, shard, read)
     cotangents = _cotangents(step, shard, read)
     smooth = [name for name in step.active_inputs if np.asarray(given[name]).dtype.kind in "fc"]
-    pull = Pull(tuple(cotangents), tuple(smooth), tuple(step.active_parameters))
+    pull = Pull(
+        tuple(cotangents),
+        tuple(smooth),
+        tuple(step.active_parameters),
+        call.rows(shard),
+        frozenset(name for name in smooth if _is_per_event(step, name)),
+    )
     with reporting(step.stage, shard):
-        runner = framework(step.framework)
-        named = _on_host(_pulled(runner, call, pull, given, cotangents, kept))
-    with explaining(call.code, call.options, parameters(call), given):
+        named = _on_host(_pulled(step, call, pull, given, cotangents, kept))
+    with explaining(call, parameters(call), given):
         for name, values in named.items():
-            source = step.inputs.get(name.removeprefix("cotangent."))
-            per_event = isinstance(source, Source) and source.slot
+            local = name.removeprefix("error.").removeprefix("cotangent.")
+            per_event = _is_per_event(step, local)
             refuse_non_finite(step, shard, name, values, per_event=per_event)
     return named
 
 
+def _is_per_event(step: Step, local: str) -> bool:
+    """Whether an input has one row per event."""
+    source = step.inputs.get(local)
+    return isinstance(source, Source) and source.slot
+
+
 def tangent(step: Step, shard: int, read: Reader) -> Arrays:
     """The tangents of a stage's outputs for one shard, along all directions."""
-    return _along(step, shard, read, lambda runner: runner.pushforward)
+    return _along(step, shard, read, runner(step).pushforward)
 
 
 def curvature(step: Step, shard: int, read: Reader) -> Arrays:
     """The gradient and the Hessian of the objective's stage along all directions."""
-    return _along(step, shard, read, lambda runner: runner.curvature)
+    return _along(step, shard, read, tracer(step).curvature)
 
 
-def _along(
-    step: Step, shard: int, read: Reader, way: Callable[[Framework], Callable[..., Any]]
-) -> Arrays:
+def _along(step: Step, shard: int, read: Reader, way: Callable[..., Mapping[str, Any]]) -> Arrays:
     call, along = _call(step), step.along
     assert along is not None
     given = parameters(call), inputs(step, shard, read)
@@ -107,8 +116,8 @@ def _along(
     push = _push(call, along, sources)
     with reporting(step.stage, shard):
         tangents = {name: read(source, shard) for name, source in sources.items()}
-        named = _on_host(way(framework(step.framework))(call, push, *given, tangents))
-    with explaining(call.code, call.options, *given):
+        named = _on_host(way(call, push, *given, tangents))
+    with explaining(call, *given):
         for name, values in named.items():
             per_event = name.removeprefix("tangent.") in push.event_outputs
             refuse_non_finite(step, shard, name, values, per_event=per_event)
@@ -159,7 +168,7 @@ def inputs(step: Step, shard: int, read: Reader) -> dict[str, Any]:
 
 
 def _pulled(
-    runner: Framework,
+    step: Step,
     call: Call,
     pull: Pull,
     given: Arrays,
@@ -167,8 +176,8 @@ def _pulled(
     kept: Arrays | None,
 ) -> Mapping[str, Any]:
     if kept is None:
-        return runner.pullback(call, pull, parameters(call), given, cotangents)
-    return runner.pullback_from(call, pull, parameters(call), given, cotangents, kept)
+        return runner(step).pullback(call, pull, parameters(call), given, cotangents)
+    return tracer(step).pullback_from(call, pull, parameters(call), given, cotangents, kept)
 
 
 def _cotangents(step: Step, shard: int, read: Reader) -> Arrays:
@@ -185,8 +194,8 @@ def _cotangents(step: Step, shard: int, read: Reader) -> Arrays:
 
 def _run_source(call: Call, shard: int) -> Mapping[str, Any]:
     assert call.sample is not None
-    count, size, _ = call.sample
-    return run_source(call, shard * size, min((shard + 1) * size, count))
+    start = shard * call.sample[1]
+    return run_source(call, start, start + call.rows(shard))
 
 
 def run_source(call: Call, start: int, stop: int) -> Mapping[str, Any]:
@@ -196,7 +205,7 @@ def run_source(call: Call, start: int, stop: int) -> Mapping[str, Any]:
     """
     assert call.sample is not None
     count, _, seed = call.sample
-    function = load_code(call.code)
+    function = load_code(code_of(call))
     given = call.options | {word: Path(path) for word, path in call.files.items()}
     check_options(call.stage, function, given)
     columns: Mapping[str, Any] = function(start, stop, count=count, seed=seed, **given)

@@ -20,12 +20,15 @@ from diffpipe.pipelines.core.steps import (
     Source,
     Step,
     cotangent_array,
+    error_array,
     gradient_array,
     tangent_array,
 )
 from diffpipe.pipelines.core.units import per
+from diffpipe.pipelines.core.ways import TRACED
 from diffpipe.pipelines.frameworks.base import Abstract
-from diffpipe.pipelines.frameworks.registry import framework
+from diffpipe.pipelines.frameworks.plain import declared
+from diffpipe.pipelines.frameworks.registry import runner, tracer
 from diffpipe.pipelines.frameworks.stage_code import reporting
 
 Specs = dict[str, ArraySpec]
@@ -87,7 +90,7 @@ class Description:
         found = {step.key: {name: _spec(step, name, each) for name, each in outputs.items()}}
         if step.residuals:
             given = self._abstract(parameters(call)), self._inputs(step, 0)
-            kept = framework(step.framework).describe_residuals(call, *given)
+            kept = tracer(step).describe_residuals(call, *given)
             found[step.residuals] = {
                 name: ArraySpec.per_shard(step.slots, each.shape, each.dtype)
                 for name, each in kept.items()
@@ -98,8 +101,12 @@ class Description:
         call = _call(step)
         given = self._abstract(parameters(call)), self._inputs(step, shard)
         with reporting(step.stage):
-            outputs = framework(step.framework).describe(call, *given)
-            moving = framework(step.framework).depends(call, *given) if call.constant else set()
+            rows = call.rows(shard)
+            if _is_declared(call):
+                outputs = declared(call, rows)
+            else:
+                outputs = runner(step).describe(call, rows, *given)
+            moving = tracer(step).depends(call, *given) if call.constant else set()
         self._check_rows(step, outputs, shard)
         for name in moving.intersection(call.constant):
             text = f"stage {step.stage}: output {name} is declared constant, and is not"
@@ -133,7 +140,7 @@ class Description:
         call = _call(step)
         if call.sample is None:
             return
-        rows = min(call.sample[1], call.sample[0] - shard * call.sample[1])
+        rows = call.rows(shard)
         for name, each in outputs.items():
             if name not in call.summed and each.shape[:1] != (rows,):
                 raise PipelineError(
@@ -165,6 +172,8 @@ class Description:
         for name in step.active_parameters:
             unit = per("objective", call.parameter_units[name])
             found[gradient_array(name)] = _partial(step, values[name].shape, "float64", unit)
+        if call.steps is not None:
+            found |= {error_array(name): spec for name, spec in found.items()}
         return found
 
     def _cotangent(self, step: Step, source: Source, spec: ArraySpec) -> ArraySpec:
@@ -298,6 +307,11 @@ def _with_directions(step: Step, spec: ArraySpec) -> ArraySpec:
             step.slots, (many, *spec.shape[1:]), spec.dtype, spec.unit, step.block
         )
     return ArraySpec.once((many, *spec.shape), spec.dtype, spec.unit)
+
+
+def _is_declared(call: Call) -> bool:
+    """Whether a framework that could find the shapes need not be imported for them."""
+    return call.framework in TRACED and call.framework != "jax" and bool(call.declared)
 
 
 def _call(step: Step) -> Call:

@@ -29,7 +29,9 @@ from diffpipe.pipelines.core.scope import (
     is_name,
     references,
 )
+from diffpipe.pipelines.core.targets import Program, Service
 from diffpipe.pipelines.core.units import check_unit
+from diffpipe.pipelines.core.ways import way
 from diffpipe.pipelines.physics import registry
 
 EVENTS = "events"
@@ -98,21 +100,27 @@ def stage(scope: Scope, name: str, entry: StageEntry) -> Stage:
     place = ("stages", name)
     if not isinstance(entry.over, str):
         raise scope.file.fail(place, "`over` is missing", "write over: events or over: once")
-    where = scope.file.where((*place, "uses"))
-    function = functions.find(entry.uses, registry.STAGES, scope.folder, where)
+    inputs = references(scope, (*place, "inputs"), entry.inputs)
+    parameters = bound_parameters(scope, (*place, "parameters"), entry.parameters)
+    framework, function, derivative, steps, has_jvp = way(
+        scope, name, entry, [*parameters, *inputs]
+    )
     packages = _packages(scope, place, function, entry)
     return Stage(
         name=scope.prefix + name,
         function=function,
         over=Over(entry.over),
-        inputs=references(scope, (*place, "inputs"), entry.inputs),
-        parameters=bound_parameters(scope, (*place, "parameters"), entry.parameters),
+        inputs=inputs,
+        parameters=parameters,
         outputs=_outputs(scope, place, entry.outputs),
         options=entry.options,
         packages={word: path for word, path in packages.items() if word in entry.options},
-        files=sources(packages),
+        files=function.sources if isinstance(function, Program) else sources(packages),
         checkpoint=Checkpoint(entry.checkpoint),
-        framework=entry.framework,
+        framework=framework,
+        derivative=derivative,
+        steps=steps,
+        has_jvp=has_jvp,
         resources=_resources(scope, place, entry),
     )
 
@@ -137,7 +145,10 @@ def _outputs(
 
 
 def _packages(
-    scope: Scope, place: tuple[str, ...], function: Function, entry: StageEntry
+    scope: Scope,
+    place: tuple[str, ...],
+    function: Function | Program | Service,
+    entry: StageEntry,
 ) -> dict[str, Path]:
     """The folders of the packages that the options name, and of what these run on."""
     known = registry.PACKAGES.get(str(function), {})

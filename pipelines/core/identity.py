@@ -22,6 +22,7 @@ from diffpipe.pipelines.core.model import (
     Ref,
     Stage,
 )
+from diffpipe.pipelines.core.targets import Program, Service
 
 DTYPE = "float64"
 SUMMATION = "pairwise in shard order"
@@ -72,7 +73,7 @@ class Identity:
         files = {"files": self.files[stage.name]} if stage.files else {}
         return files | {
             "function": str(stage.function),
-            "code": code_digest(stage.function, self.memo),
+            "code": self._code(stage),
             "options": dict(stage.options),
             "parameters": {
                 local: self.pipeline.parameters[name].value
@@ -88,6 +89,14 @@ class Identity:
             "platform": self.environment.platform(stage.resources.gpus),
             "dtype": DTYPE,
         }
+
+    def _code(self, stage: Stage) -> Any:
+        """The digest of a function; of a program its arguments, its content is in its files."""
+        if isinstance(stage.function, Program):
+            return stage.function.arguments
+        if isinstance(stage.function, Service):
+            return [stage.function.version, stage.function.arguments]
+        return code_digest(stage.function, self.memo)
 
     def _input_key(self, ref: Ref, known: Mapping[str, str]) -> list[str | None]:
         if isinstance(ref, DataRef):

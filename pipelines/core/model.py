@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from diffpipe.pipelines.core.resources import Resources
+from diffpipe.pipelines.core.targets import Program, Service
 
 Value = float | tuple[Any, ...]  # a number, or nested tuples of numbers
 
@@ -26,6 +27,19 @@ class Checkpoint(StrEnum):
 
     RECOMPUTE = "recompute"
     RESIDUALS = "residuals"
+
+
+class Derivative(StrEnum):
+    """How a stage is differentiated.
+
+    exact: by its framework. finite-difference: by calling it again. none: a gradient that would
+    pass through it is refused. stop: no gradient passes through it, as if it were constant.
+    """
+
+    EXACT = "exact"
+    DIFFERENCES = "finite-difference"
+    NONE = "none"
+    STOP = "stop"
 
 
 @dataclass(frozen=True)
@@ -135,7 +149,7 @@ class Stage:
     """
 
     name: str
-    function: Function
+    function: Function | Program | Service
     over: Over
     inputs: Mapping[str, Ref] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)  # local name -> pipeline's name
@@ -143,6 +157,9 @@ class Stage:
     options: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: Checkpoint = Checkpoint.RECOMPUTE
     framework: str = "jax"
+    derivative: Derivative = Derivative.EXACT
+    steps: Mapping[str, float] = field(default_factory=dict)  # of differences: local name -> step
+    has_jvp: bool = True
     resources: Resources = field(default_factory=Resources)
     sample: Sample | None = None
     source: bool = False

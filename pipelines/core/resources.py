@@ -68,6 +68,12 @@ def parse(raw: Mapping[str, Any]) -> Resources:
     )
 
 
+def seconds(value: Any, word: str) -> int:
+    """A time such as 10 min, in seconds; raises ValueError."""
+    per_second = {unit: 60 * minutes for unit, minutes in _MINUTES.items()}
+    return _quantity(value, word, per_second, "10 min")
+
+
 def _count(raw: Mapping[str, Any], word: str, least: int) -> int:
     value = raw.get(word, least)
     if not isinstance(value, int) or isinstance(value, bool) or value < least:

@@ -53,6 +53,26 @@ class EventsEntry(_Strict, frozen=True):
     outputs: dict[str, OutputEntry] = {}
 
 
+class FrameworkEntry(_Strict, frozen=True):
+    """How a stage is run: what each framework takes of this, `frameworks` says."""
+
+    name: str
+    timeout: str | None = None
+    arguments: list[str] | dict[str, str] = []
+    files: list[str] = []
+    jvp: bool | None = None
+    model: str | None = None
+    version: str | None = None
+    retries: Annotated[int, Meta(ge=0, le=100)] | None = None
+
+
+class DerivativeEntry(_Strict, frozen=True):
+    """How a stage is differentiated; step: of a parameter or an input, by its local name."""
+
+    by: Literal["exact", "finite-difference", "none", "stop"]
+    step: dict[str, Annotated[float, Meta(gt=0)]] = {}
+
+
 class StageEntry(_Strict, frozen=True):
     uses: str
     over: Literal["events", "once"] | UnsetType = UNSET
@@ -60,8 +80,8 @@ class StageEntry(_Strict, frozen=True):
     parameters: list[str] | dict[str, str] = []
     outputs: dict[str, OutputEntry] = {}
     checkpoint: Literal["recompute", "residuals"] = "recompute"
-    framework: Literal["jax"] = "jax"
-    derivative: Literal["exact"] = "exact"
+    framework: str | dict[str, Any] = "jax"
+    derivative: str | dict[str, Any] | UnsetType = UNSET
     resources: dict[str, Any] = {}
     options: dict[str, Any] = {}
 
@@ -163,6 +183,22 @@ def companions(
     entry: CompanionsEntry = _convert(inner, (), said, CompanionsEntry)
     stages = _stages(inner, entry.stages)
     return structs.replace(inner, data=entry.data, stages=stages), entry
+
+
+def framework(file: PipelineFile, stage: str, entry: StageEntry) -> FrameworkEntry:
+    """How the file says that a stage is run; raises PipelineError."""
+    said = entry.framework if isinstance(entry.framework, dict) else {"name": entry.framework}
+    found: FrameworkEntry = _convert(file, ("stages", stage, "framework"), said, FrameworkEntry)
+    return found
+
+
+def derivative(file: PipelineFile, stage: str, entry: StageEntry) -> DerivativeEntry | None:
+    """How the file says that a stage is differentiated, if it does; raises PipelineError."""
+    if isinstance(entry.derivative, UnsetType):
+        return None
+    said = entry.derivative if isinstance(entry.derivative, dict) else {"by": entry.derivative}
+    found: DerivativeEntry = _convert(file, ("stages", stage, "derivative"), said, DerivativeEntry)
+    return found
 
 
 def _stages(file: PipelineFile, raw: Mapping[str, Any]) -> dict[str, StageEntry]:

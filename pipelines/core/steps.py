@@ -15,11 +15,12 @@ from typing import Any, Literal
 import msgspec
 
 from diffpipe.pipelines.core.resources import Resources
+from diffpipe.pipelines.core.targets import Program, Service
 
 Kind = Literal["primal", "pullback", "tangent", "curvature", "reduction"]
 
 
-class Code(msgspec.Struct, frozen=True):
+class Code(msgspec.Struct, frozen=True, tag="function"):
     """A function by name (see `functions`)."""
 
     module: str
@@ -49,10 +50,13 @@ class DataSource(msgspec.Struct, frozen=True, tag="data"):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A stage's function with all that it is given by the pipeline file."""
+    """A stage's function with all that it is given by the pipeline file.
+
+    steps: where its derivatives are finite differences, local name -> step; None: they are exact.
+    """
 
     stage: str
-    code: Code
+    code: Code | Program | Service
     framework: str
     options: dict[str, Any]
     parameters: dict[str, Any]
@@ -64,6 +68,18 @@ class Call(msgspec.Struct, frozen=True):
     parameter_units: dict[str, str]
     sample: tuple[int, int, int | None] | None  # count, shard, seed
     files: dict[str, str] = {}
+    steps: dict[str, float] | None = None
+
+    def is_per_event(self, output: str) -> bool:
+        """Whether an output has one row per event."""
+        return self.sample is not None and output not in self.summed
+
+    def rows(self, shard: int) -> int:
+        """How many events a shard has; one where the stage runs once."""
+        if self.sample is None:
+            return 1
+        count, size, _ = self.sample
+        return min(size, count - shard * size)
 
 
 class Along(msgspec.Struct, frozen=True):
@@ -124,6 +140,11 @@ def cotangent_array(name: str) -> str:
 def gradient_array(name: str) -> str:
     """The array of a pullback that holds the gradient (or its partials) of a parameter."""
     return f"gradient.{name}"
+
+
+def error_array(array: str) -> str:
+    """The array beside one of a pullback by finite differences that estimates its error."""
+    return f"error.{array}"
 
 
 def tangent_array(name: str) -> str:

@@ -24,11 +24,16 @@ class Abstract:
 
 @dataclass(frozen=True)
 class Pull:
-    """What a pullback is taken of and with respect to, by local names."""
+    """What a pullback is taken of and with respect to, by local names.
+
+    rows: how many events the shard has; event_inputs: those with one row per event.
+    """
 
     outputs: tuple[str, ...]
     inputs: tuple[str, ...]
     parameters: tuple[str, ...]
+    rows: int = 1
+    event_inputs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,10 @@ class Framework(ABC):
     """
 
     @abstractmethod
-    def describe(self, call: Call, parameters: Arrays, inputs: Arrays) -> dict[str, Abstract]:
-        """The outputs for abstract inputs; raises PipelineError, StageError."""
-
-    @abstractmethod
-    def depends(self, call: Call, parameters: Arrays, inputs: Arrays) -> set[str]:
-        """The outputs that are computed from a parameter or an input (or may be)."""
+    def describe(
+        self, call: Call, rows: int, parameters: Arrays, inputs: Arrays
+    ) -> dict[str, Abstract]:
+        """The outputs for abstract inputs of so many events; raises PipelineError, StageError."""
 
     @abstractmethod
     def forward(self, call: Call, parameters: Arrays, inputs: Arrays) -> Arrays:
@@ -78,6 +81,14 @@ class Framework(ABC):
         self, call: Call, push: Push, parameters: Arrays, inputs: Arrays, tangents: Arrays
     ) -> Arrays:
         """The JVP along all directions: `tangent.<output>` of every differentiable output."""
+
+
+class TracingFramework(Framework):
+    """A framework that sees a stage's every operation: it keeps residuals, and bends."""
+
+    @abstractmethod
+    def depends(self, call: Call, parameters: Arrays, inputs: Arrays) -> set[str]:
+        """The outputs that are computed from a parameter or an input (or may be)."""
 
     @abstractmethod
     def curvature(

@@ -18,9 +18,9 @@ from diffpipe.pipelines.core.steps import (
 )
 from diffpipe.pipelines.frameworks import directions, residuals
 from diffpipe.pipelines.frameworks.activity import dependent_outputs
-from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Framework, Pull, Push
+from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Pull, Push, TracingFramework
 from diffpipe.pipelines.frameworks.residuals import Recipe
-from diffpipe.pipelines.frameworks.stage_code import StageFunction, load_stage
+from diffpipe.pipelines.frameworks.stage_code import StageFunction, code_of, load_stage
 
 jax.config.update("jax_enable_x64", True)
 
@@ -35,7 +35,7 @@ class _Stage:
 
     @classmethod
     def of(cls, call: Call) -> "_Stage":
-        return cls(call.stage, call.code, msgspec.json.encode(call.options))
+        return cls(call.stage, code_of(call), msgspec.json.encode(call.options))
 
     @property
     def function(self) -> StageFunction:
@@ -43,10 +43,19 @@ class _Stage:
 
 
 @final
-class JaxFramework(Framework):
-    """Parameter values are arguments of the compiled functions, so a change compiles nothing."""
+class JaxFramework(TracingFramework):
+    """Parameter values are arguments of the compiled functions, so a change compiles nothing.
 
-    def describe(self, call: Call, parameters: Arrays, inputs: Arrays) -> dict[str, Abstract]:
+    The platform is chosen for the whole process, before JAX is imported.
+    """
+
+    def __init__(self, platform: str = "cpu") -> None:
+        pass
+
+    def describe(
+        self, call: Call, rows: int, parameters: Arrays, inputs: Arrays
+    ) -> dict[str, Abstract]:
+        del rows  # inputs have them
         return _abstract(jax.eval_shape(_Stage.of(call).function, *_structs(parameters, inputs)))
 
     def depends(self, call: Call, parameters: Arrays, inputs: Arrays) -> set[str]:

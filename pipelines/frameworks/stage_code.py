@@ -17,9 +17,15 @@ from diffpipe.cache.errors import (
 )
 from diffpipe.pipelines.core import functions
 from diffpipe.pipelines.core.model import Function
-from diffpipe.pipelines.core.steps import Code
+from diffpipe.pipelines.core.steps import Call, Code
 
 StageFunction = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
+
+
+def code_of(call: Call) -> Code:
+    """The function of a stage that is one."""
+    assert isinstance(call.code, Code)
+    return call.code
 
 
 def load_code(code: Code) -> Callable[..., Any]:
@@ -58,21 +64,19 @@ def check_options(stage: str, function: Callable[..., Any], options: Mapping[str
             raise PipelineError(f"stage {stage}: unknown option {name!r}", hint=hint, stage=stage)
 
 
-def check_numbers(code: Code, options: Mapping[str, Any], parameters: Any, inputs: Any) -> None:
+def check_numbers(call: Call, parameters: Any, inputs: Any) -> None:
     """Let a stage look at the numbers of its first shard, which its traced function cannot.
 
     Calls the function `check_<name>` beside the stage's function <name>, if there is one, with the
     stage's own arguments; it raises what it refuses.
     """
-    check = _beside(code, "check")
+    check = beside(call, "check")
     if check is not None:
-        check(dict(parameters), dict(inputs), **options)
+        check(dict(parameters), dict(inputs), **call.options)
 
 
 @contextmanager
-def explaining(
-    code: Code, options: Mapping[str, Any], parameters: Any, inputs: Any
-) -> Iterator[None]:
+def explaining(call: Call, parameters: Any, inputs: Any) -> Iterator[None]:
     """Let a stage say why a value of its own is NaN or Inf, as far as it knows.
 
     Calls the function `explain_<name>` beside the stage's function <name>, if there is one, with
@@ -81,15 +85,18 @@ def explaining(
     try:
         yield
     except NonFiniteError as error:
-        explain = _beside(code, "explain")
-        error.hint = (explain and explain(dict(parameters), dict(inputs), **options)) or error.hint
+        explain = beside(call, "explain")
+        said = explain and explain(dict(parameters), dict(inputs), **call.options)
+        error.hint = said or error.hint
         raise
 
 
-def _beside(code: Code, what: str) -> Callable[..., Any] | None:
-    """A function that a stage has beside its own, by its name."""
-    module = sys.modules[load_code(code).__module__]
-    found: Callable[..., Any] | None = getattr(module, f"{what}_{code.name}", None)
+def beside(call: Call, what: str) -> Callable[..., Any] | None:
+    """The function `<what>_<name>` that a stage has beside its own <name>, if there is one."""
+    if not isinstance(call.code, Code):
+        return None
+    module = sys.modules[load_code(call.code).__module__]
+    found: Callable[..., Any] | None = getattr(module, f"{what}_{call.code.name}", None)
     return found
 
 

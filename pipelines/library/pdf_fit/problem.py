@@ -17,7 +17,7 @@ from jax.flatten_util import ravel_pytree
 from diffpipe.pipelines.core import functions
 from diffpipe.pipelines.core.environment import Environment
 from diffpipe.pipelines.core.identity import Identity
-from diffpipe.pipelines.core.model import Pipeline, Stage
+from diffpipe.pipelines.core.model import Function, Pipeline, Stage
 
 Outputs = Mapping[str, Mapping[str, Array]]  # by stage and output
 
@@ -73,6 +73,7 @@ def _reached(made: Pipeline, fitted: set[str]) -> set[str]:
 
 
 def _function(stage: Stage) -> Callable[..., Mapping[str, Array]]:
+    assert isinstance(stage.function, Function)
     return partial(functions.load(stage.function), **stage.options)
 
 

@@ -1,0 +1,115 @@
+"""Frameworks that are called with NumPy arrays: what they share."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+
+from diffpipe.cache.errors import PipelineError
+from diffpipe.pipelines.core.steps import Call, cotangent_array, gradient_array, tangent_array
+from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Framework, Pull, Push
+
+
+class PlainFramework(Framework):
+    """A framework that takes directions one by one.
+
+    platform: "cpu" or "gpu"; of those that know no GPU it changes nothing.
+    """
+
+    def __init__(self, platform: str = "cpu") -> None:
+        self.platform = platform
+
+    @abstractmethod
+    def jvp(
+        self,
+        call: Call,
+        outputs: tuple[str, ...],
+        parameters: Arrays,
+        inputs: Arrays,
+        moving: tuple[Arrays, Arrays],
+    ) -> Arrays:
+        """The tangents of the outputs, as those named that are differentiable.
+
+        moving: the tangents of the parameters and of the inputs that move.
+        """
+
+    @final
+    def pushforward(
+        self, call: Call, push: Push, parameters: Arrays, inputs: Arrays, tangents: Arrays
+    ) -> Arrays:
+        rows = [
+            self.jvp(call, push.outputs, parameters, inputs, moving(push, k, parameters, tangents))
+            for k in range(push.count)
+        ]
+        return stacked(push, rows)
+
+
+def declared(call: Call, rows: int) -> dict[str, Abstract]:
+    """The outputs as the pipeline file declares them; those per event have so many rows.
+
+    Where it does not say, an output is a number (for each event), and a float64.
+    """
+    found = {}
+    for name in call.units:
+        said = call.declared.get(name, {})
+        shape = tuple(said.get("shape") or ())
+        whole = (rows, *shape) if call.is_per_event(name) else shape
+        found[name] = Abstract(whole, said.get("dtype") or "float64")
+    return found
+
+
+def all_cotangents(call: Call, pull: Pull, given: Arrays) -> dict[str, np.ndarray]:
+    """The cotangents of all outputs that are declared and differentiable, zero where none is."""
+    shapes = declared(call, pull.rows)
+    zeros = {n: np.zeros(s.shape, s.dtype) for n, s in shapes.items() if s.is_differentiable}
+    return zeros | {name: np.asarray(each) for name, each in given.items()}
+
+
+def named(call: Call, pull: Pull, gradients: Arrays, cotangents: Arrays) -> dict[str, np.ndarray]:
+    """What is wanted of a VJP's gradients and cotangents, under the names of their arrays."""
+    found = {gradient_array(n): _given(call, n, gradients) for n in pull.parameters}
+    return found | {cotangent_array(n): _given(call, n, cotangents) for n in pull.inputs}
+
+
+def _given(call: Call, name: str, found: Arrays) -> np.ndarray:
+    if name in found:
+        return np.asarray(found[name])
+    raise PipelineError(
+        f"stage {call.stage}: its VJP gives nothing for {name!r}",
+        hint=f"it gives {', '.join(found) or 'nothing'}",
+        stage=call.stage,
+    )
+
+
+def moving(
+    push: Push, number: int, parameters: Arrays, tangents: Arrays
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The tangents of parameters and inputs along one direction; only of those that move in it."""
+    moved = {}
+    for local, component, direction in push.seeds:
+        if direction == number:
+            unit = np.zeros(np.shape(parameters[local]))
+            unit.reshape(-1)[component] = 1.0
+            moved[local] = unit
+    given = {
+        name: np.take(tangents[name], numbers.index(number), axis=int(name in push.event_inputs))
+        for name, numbers in push.inputs
+        if number in numbers
+    }
+    return moved, given
+
+
+def stacked(push: Push, rows: Sequence[Arrays]) -> dict[str, np.ndarray]:
+    """The tangents of the outputs in one array each, from those of each direction."""
+    return {
+        tangent_array(name): np.stack(
+            [np.asarray(row[name]) for row in rows], axis=int(name in push.event_outputs)
+        )
+        for name in rows[0]
+    }
+
+
+def on_host(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays as NumPy has them."""
+    return {name: np.asarray(each) for name, each in arrays.items()}
