@@ -1,13 +1,15 @@
 """The pool: warm worker processes on this machine, of one run or of several in a row.
 
 One process serves one task at a time, so that one that dies takes down its own task only; the task
-is tried once more on a fresh worker. Each platform has its own workers: one per core, or one per
-GPU, of which it sees no other.
+is tried once more on a fresh worker. Each framework on each platform has workers of its own, at
+most one per core, or one per GPU, of which it sees no other: no process imports two frameworks.
 """
 
 import contextlib
 import os
 import subprocess
+from collections import Counter
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
@@ -19,6 +21,7 @@ from diffpipe.pipelines.core.plan import Plan
 from diffpipe.rules import worker
 from diffpipe.rules.place import MODULE
 
+Kind = tuple[str, str]  # of a worker: its platform and its framework
 _ATTEMPTS = 2
 _PATIENCE_SECONDS = 5.0
 
@@ -32,7 +35,7 @@ class Pool:
         self._names = count()
         self._closed = False
         self._workers: set[_Process] = set()
-        self._idle: dict[str, SimpleQueue[_Process]] = {}
+        self._idle: dict[Kind, SimpleQueue[_Process]] = {}
 
     def serve(self, plan: Plan, run: RunLayout) -> None:
         """From now on serve this run; no other may be in work.
@@ -40,16 +43,16 @@ class Pool:
         Workers that it lacks are started: they import what they need while there is nothing to do.
         """
         self._run = run
-        self._platform_of = {task.id: task.platform for task in plan.tasks}
-        self._platform_of[worker.DESCRIBE] = "cpu"
-        for platform, devices in _places(plan, self._cores).items():
-            idle = self._idle.setdefault(platform, SimpleQueue())
+        self._kind_of = {task.id: (task.platform, task.framework) for task in plan.tasks}
+        self._kind_of[worker.DESCRIBE] = _describing(plan)
+        for kind, devices in _places(self._kind_of, self._cores).items():
+            idle = self._idle.setdefault(kind, SimpleQueue())
             for device in devices[idle.qsize() :]:
-                idle.put(self._start(platform, device))
+                idle.put(self._start(kind, device))
 
     def compute(self, task: str) -> None:
         """Have a task computed by a worker that is free; raises WorkerError where it failed."""
-        idle = self._idle[self._platform_of[task]]
+        idle = self._idle[self._kind_of[task]]
         process = idle.get()
         try:
             for _ in range(_ATTEMPTS):
@@ -73,8 +76,8 @@ class Pool:
         for process in workers:
             process.wait()
 
-    def _start(self, platform: str, device: str | None) -> "_Process":
-        process = _Process(self._run, f"worker-{next(self._names)}", platform, device)
+    def _start(self, kind: Kind, device: str | None) -> "_Process":
+        process = _Process(self._run, f"worker-{next(self._names)}", kind, device)
         self._workers.add(process)
         return process
 
@@ -83,7 +86,7 @@ class Pool:
             raise InterruptedRunError("the run was ended")
         self._workers.discard(dead)
         dead.wait()
-        return self._start(dead.platform, dead.device)
+        return self._start(dead.kind, dead.device)
 
     def _lost(self, task: str, process: "_Process") -> WorkerError:
         return WorkerError(
@@ -97,11 +100,11 @@ class Pool:
 class _Process:
     """One worker process: a line in names a run and a task, a line out answers."""
 
-    def __init__(self, run: RunLayout, name: str, platform: str, device: str | None) -> None:
-        self.name, self.platform, self.device = name, platform, device
+    def __init__(self, run: RunLayout, name: str, kind: Kind, device: str | None) -> None:
+        self.name, self.kind, self.device = name, kind, device
         with run.log(name).open("ab") as log:
             self._process = subprocess.Popen(
-                [*MODULE, str(run.plan), worker.SERVE, name, platform],
+                [*MODULE, str(run.plan), worker.SERVE, name, *kind],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -138,13 +141,21 @@ class _Process:
             self._process.wait()
 
 
-def _places(plan: Plan, cores: int) -> dict[str, list[str | None]]:
-    """Platform -> the device of each of its workers (None: all that there is)."""
-    tasks = [task.platform for task in plan.tasks]
-    found: dict[str, list[str | None]] = {"cpu": [None] * max(1, min(cores, tasks.count("cpu")))}
-    if "gpu" in tasks:
-        found["gpu"] = [*visible_gpus()] or [None]  # where there is none, JAX says so best
-    return found
+def _describing(plan: Plan) -> Kind:
+    """The workers that evaluate shapes: of JAX if there are any, since most stages are its."""
+    kinds = [("cpu", task.framework) for task in plan.tasks if task.platform == "cpu"]
+    return min(kinds, key=lambda kind: kind[1] != "jax", default=("cpu", "jax"))
+
+
+def _places(kind_of: Mapping[str, Kind], cores: int) -> dict[Kind, list[str | None]]:
+    """Kind -> the device of each of its workers (None: all that there is)."""
+    tasks = Counter(kind for task, kind in kind_of.items() if task != worker.DESCRIBE)
+    tasks.setdefault(kind_of[worker.DESCRIBE], 1)
+    gpus: list[str | None] = [*visible_gpus()] or [None]  # where there is none, JAX says so best
+    return {
+        kind: gpus if kind[0] == "gpu" else [None] * min(cores, count)
+        for kind, count in tasks.items()
+    }
 
 
 def visible_gpus() -> list[str]:

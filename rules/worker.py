@@ -1,9 +1,9 @@
 """The worker: a process that computes tasks of a frozen plan, and says what it did.
 
     python -m diffpipe.rules.worker <plan.json> <task>
-    python -m diffpipe.rules.worker <plan.json> serve <name> <platform>
+    python -m diffpipe.rules.worker <plan.json> serve <name> <platform> <framework>
 
-The first computes one task. The second stays warm (JAX imported, compiled functions kept) and
+The first computes one task. The second stays warm (framework imported, compiled functions kept) and
 computes the tasks named on its standard input, each after the folder of its run, with an answer
 for each: it may serve several runs, one after the other. A slot that is complete is
 never computed again; one that is damaged is moved aside and the plan has to be made anew. Each
@@ -44,13 +44,13 @@ def main(arguments: list[str]) -> int:
         return 0 if Worker(plan, run, record).attempt(task) else 1
 
 
-def _serve(run: RunLayout, name: str, platform: str) -> int:
+def _serve(run: RunLayout, name: str, platform: str, framework: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     _log_to(run.log(name))
     _prepare(platform)
     worker = _worker(run, name)
-    worker.preload()
+    _preload(framework, platform)
     for line in sys.stdin:
         folder, _, task = line.strip().rpartition(" ")
         if folder != str(run.folder):
@@ -78,13 +78,6 @@ class Worker:
         self._store = Store.open(Path(plan.store), create=False, durable=plan.durable)
         self._sweep = Sweep(plan, self._store, record, _parent_lives())
 
-    def preload(self) -> None:
-        """Import the frameworks before there is anything to do."""
-        from diffpipe.pipelines.frameworks.registry import framework
-
-        for name in {step.framework for step in self._plan.steps}:
-            framework(name)
-
     def attempt(self, task: str) -> bool:
         """Compute a task; where it fails the reason is in the run's folder."""
         try:
@@ -108,6 +101,14 @@ class Worker:
         description = Description(self._plan, self._store)
         description.run()
         description.create()
+
+
+def _preload(name: str, platform: str) -> None:
+    """Import a framework before there is anything to do."""
+    from diffpipe.pipelines.frameworks.registry import framework
+
+    with contextlib.suppress(DiffpipeError):  # said again, and better, by the first task
+        framework(name, platform)
 
 
 def _prepare(platform: str) -> None:

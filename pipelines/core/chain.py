@@ -10,6 +10,7 @@ from typing import Any
 
 from diffpipe.cache import keys
 from diffpipe.pipelines.core import graph
+from diffpipe.pipelines.core.derivatives import active_stages, check_pullback, moving_inputs
 from diffpipe.pipelines.core.identity import Identity
 from diffpipe.pipelines.core.joins import is_per_event
 from diffpipe.pipelines.core.model import (
@@ -70,10 +71,12 @@ class Chain:
     ) -> None:
         """The pullbacks from the objective to the parameters named, last stage first."""
         self.gradients = {name: [] for name in wrt}
-        active = _active_stages(self.pipeline, set(wrt))
+        active = active_stages(self.pipeline, set(wrt))
         for stage in reversed(list(self.pipeline.stages.values())):
             cotangents = self._cotangents(stage, objective) if stage.name in active else {}
             if cotangents:
+                moving = dict(moving_inputs(self.pipeline, stage, active))
+                check_pullback(self.pipeline, stage, moving, wrt, cotangents)
                 self._add_pullback(stage, cotangents, active, set(wrt), choose)
         for sources in self.gradients.values():
             sources.reverse()  # in the order of the stages
@@ -100,7 +103,7 @@ class Chain:
             inputs=self._inputs(stage),
             residuals=self.identity.residuals(stage),
             block=stage.block if stage.has_sums else 1,
-            platform=self.identity.environment.platform(stage.resources.gpus),
+            platform=self.identity.environment.platform(stage.resources.gpus, stage.framework),
             resources=stage.resources,
         )
 
@@ -132,7 +135,7 @@ class Chain:
         primal = self.steps[primal_id(stage.name)]
         wanted = [cotangent_array(n) for n, ref in moving_inputs(self.pipeline, stage, active)]
         wanted += [gradient_array(n) for n, full in stage.parameters.items() if full in wrt]
-        ingredients = _pullback_ingredients(primal.key, cotangents, stage.block)
+        ingredients = _pullback_ingredients(stage, primal.key, cotangents)
         arrays, key = choose(keys.key("pullback", **ingredients), wanted)
         has_partials = self._has_partials(stage, arrays)
         step = Step(
@@ -228,34 +231,17 @@ class Chain:
         )
 
 
-def _active_stages(pipeline: Pipeline, wrt: set[str]) -> set[str]:
-    """The stages through which the objective can depend on the parameters named."""
-    active: set[str] = set()
-    for stage in pipeline.stages.values():
-        own = any(name in wrt for name in stage.parameters.values())
-        if own or any(moving_inputs(pipeline, stage, active)):
-            active.add(stage.name)
-    return active
-
-
-def moving_inputs(
-    pipeline: Pipeline, stage: Stage, active: set[str]
-) -> Iterator[tuple[str, OutputRef]]:
-    """The inputs of a stage that can move, since they come from a stage that is active."""
-    for local, ref in stage.output_inputs():
-        if ref.stage in active and not pipeline.stages[ref.stage].output(ref.output).constant:
-            yield local, ref
-
-
 def _pullback_ingredients(
-    primal: str, cotangents: dict[str, list[Source]], block: int
+    stage: Stage, primal: str, cotangents: dict[str, list[Source]]
 ) -> dict[str, Any]:
     """What stands in the key of a pullback, whatever it is active in."""
     given = {
         name: [[each.key, each.array] for each in sources] for name, sources in cotangents.items()
     }
     ingredients: dict[str, Any] = {"primal": primal, "cotangents": given}
-    return ingredients | ({"block": block} if block > 1 else {})
+    if stage.derivative is Derivative.DIFFERENCES:
+        ingredients["differences"] = dict(stage.steps)
+    return ingredients | ({"block": stage.block} if stage.block > 1 else {})
 
 
 def _declared(stage: Stage) -> dict[str, Any]:

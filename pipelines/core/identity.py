@@ -85,10 +85,17 @@ class Identity:
             "seed": stage.sample.seed if stage.sample is not None and stage.source else None,
             "residuals": stage.checkpoint is Checkpoint.RESIDUALS,
             "framework": stage.framework,
-            "versions": self.environment.versions(stage.framework),
-            "platform": self.environment.platform(stage.resources.gpus),
+            "versions": self._versions(stage),
+            "platform": self.environment.platform(stage.resources.gpus, stage.framework),
             "dtype": DTYPE,
         }
+
+    def _versions(self, stage: Stage) -> dict[str, str]:
+        try:
+            return self.environment.versions(stage.framework)
+        except PipelineError as error:
+            text = f"stage {stage.name} is written for {stage.framework}: {error.message}"
+            raise PipelineError(text, hint=error.hint, stage=stage.name) from error
 
     def _code(self, stage: Stage) -> Any:
         """The digest of a function; of a program its arguments, its content is in its files."""

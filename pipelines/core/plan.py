@@ -5,7 +5,6 @@ jobs read it and see the same. A slot is computed if it is missing and either as
 something that is computed.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +23,7 @@ from diffpipe.pipelines.core.environment import Environment
 from diffpipe.pipelines.core.identity import Identity
 from diffpipe.pipelines.core.joins import is_per_event
 from diffpipe.pipelines.core.model import OutputRef, Pipeline
+from diffpipe.pipelines.core.remarks import remarks
 from diffpipe.pipelines.core.steps import Source, Step
 from diffpipe.pipelines.core.tangents import Tangents, directions, labels
 from diffpipe.pipelines.core.tasks import Task, make_tasks
@@ -120,6 +120,8 @@ def make_plan(store: Store, pipeline: Pipeline, request: Request) -> Plan:
     keep = request.direction == "forward"
     missing = missing_slots(chain.steps, asked, presence, keep=keep)
     steps = list(chain.steps.values())
+    todo = [step for step in steps if missing[step.id]]
+    moved = wrt if request.direction != "forward" else []
     return Plan(
         pipeline=pipeline.name,
         path=str(pipeline.path),
@@ -138,7 +140,7 @@ def make_plan(store: Store, pipeline: Pipeline, request: Request) -> Plan:
         along=along,
         force=request.force,
         durable=request.durable,
-        remarks=[*_remarks(steps, missing, environment, presence.foreign)],
+        remarks=[*remarks(pipeline, moved, todo, environment, foreign=presence.foreign)],
     )
 
 
@@ -184,19 +186,6 @@ def _chooser(store: Store) -> ChoosePullback:
         return sorted(complete[key]), key
 
     return choose
-
-
-def _remarks(
-    steps: list[Step], missing: dict[str, int], environment: Environment, foreign: bool
-) -> Iterator[str]:
-    """What is out of the ordinary: other CPUs, and which stages that ask for GPUs get them."""
-    if foreign:
-        yield "part of this was computed on another type of CPU: bits may differ"
-    asking = {step.stage: step for step in steps if step.resources.gpus and missing[step.id]}
-    for stage, step in asking.items():
-        why = "JAX_PLATFORMS says so" if environment.forced else "JAX is installed without CUDA"
-        said = "runs on the GPU" if step.platform == "gpu" else f"runs on the CPU: {why}"
-        yield f"stage {stage} asks for a GPU and {said}"
 
 
 def _limited(task: Task, request: Request) -> Task:

@@ -17,8 +17,9 @@ from typing import Any
 from diffpipe.cache import keys
 from diffpipe.cache.errors import UsageError
 from diffpipe.pipelines.core import graph
-from diffpipe.pipelines.core.chain import Chain, moving_inputs
-from diffpipe.pipelines.core.model import OutputRef, Over, Stage
+from diffpipe.pipelines.core.chain import Chain
+from diffpipe.pipelines.core.derivatives import check_pushforward, moving_inputs
+from diffpipe.pipelines.core.model import Derivative, OutputRef, Over, Stage
 from diffpipe.pipelines.core.parameters import shape_of
 from diffpipe.pipelines.core.steps import (
     Along,
@@ -61,11 +62,15 @@ class Tangents:
             if stage.name == last.name or stage.name in above:
                 self._reach(stage)
             if stage.name in above and self.reached[stage.name]:
+                check_pushforward(stage)
                 self._add_tangent(stage)
         self._check(objective, last)
         return self._add_curvature(last, objective)
 
     def _reach(self, stage: Stage) -> None:
+        if stage.derivative is Derivative.STOP:
+            self.reached[stage.name] = []
+            return
         own = set(stage.parameters.values())
         found = {k for k, (name, _) in enumerate(self.wanted) if name in own}
         for _, ref in self._moving(stage):

@@ -37,6 +37,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     work: list[Work]
     after: list[str]
     platform: str = "cpu"
+    framework: str = "jax"
     resources: Resources = Resources()
 
 
@@ -112,6 +113,7 @@ def _task(
         work,
         sorted(after - {name}),
         steps[0].platform,
+        steps[0].framework,
         together(step.resources for step in steps),
     )
     makers.add(task)

@@ -1,17 +1,14 @@
 """Stages written in JAX: jitted one by one, differentiated by `jax.vjp`, in float64."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, final
 
 import jax
 import jax.numpy as jnp
-import msgspec
 
 from diffpipe.pipelines.core.steps import (
     Call,
-    Code,
     cotangent_array,
     gradient_array,
     tangent_array,
@@ -20,26 +17,9 @@ from diffpipe.pipelines.frameworks import directions, residuals
 from diffpipe.pipelines.frameworks.activity import dependent_outputs
 from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Pull, Push, TracingFramework
 from diffpipe.pipelines.frameworks.residuals import Recipe
-from diffpipe.pipelines.frameworks.stage_code import StageFunction, code_of, load_stage
+from diffpipe.pipelines.frameworks.stage_code import StageKey
 
 jax.config.update("jax_enable_x64", True)
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """A stage without its parameters' values: what one compiled function serves."""
-
-    name: str
-    code: Code
-    options: bytes
-
-    @classmethod
-    def of(cls, call: Call) -> "_Stage":
-        return cls(call.stage, code_of(call), msgspec.json.encode(call.options))
-
-    @property
-    def function(self) -> StageFunction:
-        return load_stage(self.name, self.code, msgspec.json.decode(self.options))
 
 
 @final
@@ -56,33 +36,35 @@ class JaxFramework(TracingFramework):
         self, call: Call, rows: int, parameters: Arrays, inputs: Arrays
     ) -> dict[str, Abstract]:
         del rows  # inputs have them
-        return _abstract(jax.eval_shape(_Stage.of(call).function, *_structs(parameters, inputs)))
+        return _abstract(
+            jax.eval_shape(StageKey.of(call).function(), *_structs(parameters, inputs))
+        )
 
     def depends(self, call: Call, parameters: Arrays, inputs: Arrays) -> set[str]:
-        return dependent_outputs(_Stage.of(call).function, *_structs(parameters, inputs))
+        return dependent_outputs(StageKey.of(call).function(), *_structs(parameters, inputs))
 
     def forward(self, call: Call, parameters: Arrays, inputs: Arrays) -> Arrays:
-        outputs: Arrays = _forward(_Stage.of(call))(*_arrays(parameters, inputs))
+        outputs: Arrays = _forward(StageKey.of(call))(*_arrays(parameters, inputs))
         return outputs
 
     def pullback(
         self, call: Call, pull: Pull, parameters: Arrays, inputs: Arrays, cotangents: Arrays
     ) -> Arrays:
-        run = _pullback(_Stage.of(call), pull)
+        run = _pullback(StageKey.of(call), pull)
         pulled: Arrays = run(*_arrays(parameters, inputs, cotangents))
         return pulled
 
     def pushforward(
         self, call: Call, push: Push, parameters: Arrays, inputs: Arrays, tangents: Arrays
     ) -> Arrays:
-        run = _pushforward(_Stage.of(call), push)
+        run = _pushforward(StageKey.of(call), push)
         pushed: Arrays = run(*_arrays(parameters, inputs, tangents))
         return pushed
 
     def curvature(
         self, call: Call, push: Push, parameters: Arrays, inputs: Arrays, tangents: Arrays
     ) -> Arrays:
-        run = _curvature(_Stage.of(call), push)
+        run = _curvature(StageKey.of(call), push)
         found: Arrays = run(*_arrays(parameters, inputs, tangents))
         return found
 
@@ -90,12 +72,12 @@ class JaxFramework(TracingFramework):
         self, call: Call, parameters: Arrays, inputs: Arrays
     ) -> dict[str, Abstract]:
         structs = _structs(parameters, inputs)
-        return _abstract(jax.eval_shape(_keeping(_Stage.of(call)), *structs)[1])
+        return _abstract(jax.eval_shape(_keeping(StageKey.of(call)), *structs)[1])
 
     def forward_keeping(
         self, call: Call, parameters: Arrays, inputs: Arrays
     ) -> tuple[Arrays, Arrays]:
-        both: tuple[Arrays, Arrays] = _keeping(_Stage.of(call))(*_arrays(parameters, inputs))
+        both: tuple[Arrays, Arrays] = _keeping(StageKey.of(call))(*_arrays(parameters, inputs))
         return both
 
     def pullback_from(
@@ -107,18 +89,18 @@ class JaxFramework(TracingFramework):
         cotangents: Arrays,
         residuals: Arrays,
     ) -> Arrays:
-        run = _pullback_from(_Stage.of(call), pull)
+        run = _pullback_from(StageKey.of(call), pull)
         pulled: Arrays = run(*_arrays(parameters, inputs, cotangents, residuals))
         return pulled
 
 
 @cache
-def _forward(stage: _Stage) -> Callable[..., Any]:
-    return jax.jit(stage.function)
+def _forward(stage: StageKey) -> Callable[..., Any]:
+    return jax.jit(stage.function())
 
 
 @cache
-def _pullback(stage: _Stage, pull: Pull) -> Callable[..., Any]:
+def _pullback(stage: StageKey, pull: Pull) -> Callable[..., Any]:
     """cotangents of the outputs -> cotangents of what is active, with the forward pass inside."""
 
     def run(parameters: Any, inputs: Any, cotangents: Any) -> Any:
@@ -134,7 +116,7 @@ def _pullback(stage: _Stage, pull: Pull) -> Callable[..., Any]:
 
 
 @cache
-def _pushforward(stage: _Stage, push: Push) -> Callable[..., Any]:
+def _pushforward(stage: StageKey, push: Push) -> Callable[..., Any]:
     """The tangents of all directions, with the forward pass inside, computed once for them."""
 
     def run(parameters: Any, inputs: Any, tangents: Any) -> Any:
@@ -153,7 +135,7 @@ def _pushforward(stage: _Stage, push: Push) -> Callable[..., Any]:
 
 
 @cache
-def _curvature(stage: _Stage, push: Push) -> Callable[..., Any]:
+def _curvature(stage: StageKey, push: Push) -> Callable[..., Any]:
     """Gradient and Hessian of a scalar output along the directions, by forward over reverse."""
     (output,) = push.outputs
 
@@ -174,19 +156,19 @@ def _curvature(stage: _Stage, push: Push) -> Callable[..., Any]:
 
 
 def _of_active(
-    stage: _Stage, names: tuple[str, ...], parameters: Any, inputs: Any
+    stage: StageKey, names: tuple[str, ...], parameters: Any, inputs: Any
 ) -> Callable[[Any], Any]:
     """The named outputs that are differentiable, as a function of what moves."""
 
     def outputs(active: Any) -> Any:
-        found = stage.function(parameters | active["parameters"], inputs | active["inputs"])
+        found = stage.function()(parameters | active["parameters"], inputs | active["inputs"])
         return {name: found[name] for name in names if _is_differentiable(found[name])}
 
     return outputs
 
 
 @cache
-def _keeping(stage: _Stage) -> Callable[..., Any]:
+def _keeping(stage: StageKey) -> Callable[..., Any]:
     def run(parameters: Any, inputs: Any) -> Any:
         outputs, leaves, _ = _vjp(stage, parameters, inputs)
         return outputs, residuals.pack(stage.name, leaves)
@@ -195,7 +177,7 @@ def _keeping(stage: _Stage) -> Callable[..., Any]:
 
 
 @cache
-def _pullback_from(stage: _Stage, pull: Pull) -> Callable[..., Any]:
+def _pullback_from(stage: StageKey, pull: Pull) -> Callable[..., Any]:
     def run(parameters: Any, inputs: Any, cotangents: Any, packed: Any) -> Any:
         shapes, recipe = _trace(stage, parameters, inputs)
         vjp = residuals.rebuild(recipe, (parameters, inputs), residuals.unpack(recipe, packed))
@@ -205,9 +187,9 @@ def _pullback_from(stage: _Stage, pull: Pull) -> Callable[..., Any]:
     return jax.jit(run)
 
 
-def _vjp(stage: _Stage, parameters: Any, inputs: Any) -> tuple[Any, list[Any], Recipe]:
+def _vjp(stage: StageKey, parameters: Any, inputs: Any) -> tuple[Any, list[Any], Recipe]:
     """All outputs, the leaves to store, and the recipe; with respect to all that has a gradient."""
-    function = stage.function
+    function = stage.function()
     moving = {name: value for name, value in inputs.items() if _is_differentiable(value)}
 
     def of_active(active: Any) -> Any:
@@ -219,7 +201,7 @@ def _vjp(stage: _Stage, parameters: Any, inputs: Any) -> tuple[Any, list[Any], R
     return residuals.vjp_with_recipe(of_active, active, (parameters, inputs))
 
 
-def _trace(stage: _Stage, parameters: Any, inputs: Any) -> tuple[Any, Recipe]:
+def _trace(stage: StageKey, parameters: Any, inputs: Any) -> tuple[Any, Recipe]:
     """The shapes of the differentiable outputs, and the recipe, without computing anything."""
     recipes: list[Recipe] = []
 

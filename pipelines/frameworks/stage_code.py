@@ -5,8 +5,11 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from diffpipe.cache.errors import (
     DiffpipeError,
@@ -19,6 +22,7 @@ from diffpipe.pipelines.core import functions
 from diffpipe.pipelines.core.model import Function
 from diffpipe.pipelines.core.steps import Call, Code
 
+Convert = Callable[[Callable[..., Any]], Callable[..., Any]]
 StageFunction = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
 
 
@@ -34,10 +38,33 @@ def load_code(code: Code) -> Callable[..., Any]:
     return functions.load(Function(code.module, code.name, folder))
 
 
-def load_stage(stage: str, code: Code, options: Mapping[str, Any]) -> StageFunction:
+@dataclass(frozen=True)
+class StageKey:
+    """A stage without its parameters' values: what one compiled or traced function serves."""
+
+    name: str
+    code: Code
+    options: bytes
+
+    @classmethod
+    def of(cls, call: Call) -> "StageKey":
+        return cls(call.stage, code_of(call), msgspec.json.encode(call.options))
+
+    def function(self, converted: Convert = lambda function: function) -> StageFunction:
+        """The stage, its own code converted as a framework needs it."""
+        return load_stage(self.name, self.code, msgspec.json.decode(self.options), converted)
+
+
+def load_stage(
+    stage: str,
+    code: Code,
+    options: Mapping[str, Any],
+    converted: Convert = lambda function: function,
+) -> StageFunction:
     """The stage as a function of (parameters, inputs) alone; raises PipelineError for options."""
     function = load_code(code)
     check_options(stage, function, options)
+    function = converted(function)
 
     def run(parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
         try:

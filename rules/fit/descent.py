@@ -48,7 +48,7 @@ def adam(problem: Problem, settings: Settings) -> Minimum:
 
 def _scales(problem: Problem) -> np.ndarray:
     """The errors that the curvature at the start suggests, else the parameters' scales."""
-    if not problem.is_likelihood:
+    if not problem.is_bent:
         return problem.space.scale
     hessian = problem.bent(problem.space.start).hessian
     assert hessian is not None

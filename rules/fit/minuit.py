@@ -64,7 +64,7 @@ def hesse(problem: Problem, x: np.ndarray) -> np.ndarray:
 def _frame(problem: Problem) -> Frame:
     """Errors without correlation at a first step of a likelihood, if no bound is near it."""
     origin = first_step(problem)
-    if not problem.is_likelihood:
+    if not problem.is_bent:
         return Frame(origin, None)
     hessian = problem.bent(problem.space.start).hessian
     assert hessian is not None

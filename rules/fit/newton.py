@@ -10,7 +10,7 @@ from diffpipe.rules.fit.problem import Point, Problem
 def gauss_newton(problem: Problem, settings: Settings) -> Minimum:
     """Newton's steps with the curvature of Gauss and Newton, damped as by Levenberg and Marquardt
     (SIAM J. Appl. Math. 11 (1963) 431) where a step does not go down."""
-    if not problem.is_likelihood:
+    if not problem.is_bent:
         raise UsageError(
             "gauss-newton needs the curvature of a likelihood, and the objective is none of the "
             "library's",
@@ -32,7 +32,7 @@ def gauss_newton(problem: Problem, settings: Settings) -> Minimum:
 def first_step(problem: Problem) -> np.ndarray:
     """Where to start: a step of Gauss and Newton on, if that is lower."""
     start = problem.space.start
-    if not problem.is_likelihood:
+    if not problem.is_bent:
         return start
     point = problem.bent(start)
     trial = problem.inside(start + newton_step(problem, point, 0.0))

@@ -10,6 +10,7 @@ import numpy as np
 
 from diffpipe.cache.errors import NonFiniteError, PipelineError, StageError
 from diffpipe.cache.evaluations import Evaluation
+from diffpipe.pipelines.core.derivatives import has_tangents
 from diffpipe.pipelines.core.model import Value
 from diffpipe.pipelines.core.plan import Direction
 from diffpipe.rules.fit.space import Space, held_penalty, space
@@ -40,9 +41,12 @@ class Problem:
     _known: dict[tuple[Direction, bytes], Point] = field(default_factory=dict)
 
     @property
-    def is_likelihood(self) -> bool:
-        """Whether the Hessian of Gauss and Newton is that of a likelihood."""
-        return self.sweeps.fitness is not None
+    def is_bent(self) -> bool:
+        """Whether there is a Hessian of Gauss and Newton: of a likelihood of the library, and
+        tangents reach it through all stages."""
+        if self.sweeps.fitness is None:
+            return False
+        return has_tangents(self.sweeps.pipeline, self.sweeps.objective, self.space.names)
 
     def at(self, x: np.ndarray) -> Point:
         """Value and gradient."""

@@ -33,7 +33,7 @@ class Goodness:
 def uncertainty(problem: Problem, minimum: Minimum) -> Uncertainty:
     """Errors from 2 up H^-1; raises NonFiniteError where the Hessian says that it is no minimum."""
     point, source = minimum.point, "Gauss-Newton"
-    if problem.is_likelihood:
+    if problem.is_bent:
         hessian = problem.bent(point.x).hessian
     else:
         hessian, source = hesse(problem, point.x), "differences of gradients"

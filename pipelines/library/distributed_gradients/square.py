@@ -1,0 +1,13 @@
+"""The third step, in TensorFlow."""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+
+def square(
+    parameters: Mapping[str, tf.Tensor],  # noqa: ARG001  a stage takes both
+    inputs: Mapping[str, tf.Tensor],
+) -> dict[str, tf.Tensor]:
+    """The square of x."""
+    return {"y": tf.square(inputs["x"])}
