@@ -26,6 +26,8 @@ def document(finished: "Finished", pipeline: "Pipeline") -> dict[str, Any]:
         found["objective"] = {"name": plan.objective_name, "value": results.objective}
     if plan.direction == "backward":
         found["gradient"] = dict(results.gradient)
+        if results.errors:
+            found["gradient_errors"] = dict(results.errors)
     return found | {
         "outputs": dict(results.outputs),
         "stages": {name: _counts(finished, name) for name in pipeline.stages},
@@ -47,7 +49,14 @@ def show(finished: "Finished", pipeline: "Pipeline", *, verbose: bool = False) -
     if plan.objective_name is not None and results.objective is not None:
         unit = _unit(pipeline, plan.objective_name)
         console.print(f"{plan.objective_name} = [bold]{results.objective:.10g}[/]{unit}")
+    for name, error in results.errors.items():
+        text = f"gradient of {name}: finite differences, good to about {_largest(error):.1e}"
+        console.print(text, style="dim", highlight=False, soft_wrap=True)
     console.print(_summary(finished, pipeline), style="dim", highlight=False, soft_wrap=True)
+
+
+def _largest(error: Any) -> float:
+    return max(map(_largest, error)) if isinstance(error, list) else float(error)
 
 
 def _summary(finished: "Finished", pipeline: "Pipeline") -> str:

@@ -10,6 +10,7 @@ import errno
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
@@ -37,8 +38,8 @@ def execute(plan: Plan, run: RunLayout, place: Place, tick: Tick = lambda: None)
 
     tick is called about ten times a second on this thread.
     """
-    loading = _Background(_import_snakemake)  # takes a second, while workers get ready
-    with _interruptible(), _ended(place, [loading]) as threads:
+    with _interruptible(), _ended(place) as threads:
+        threads.append(_Background(_import_snakemake))  # takes a second, while workers get ready
         try:
             place.start(plan, run)
         except OSError as error:
@@ -152,8 +153,9 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ended(place: Place, threads: list[_Background]) -> Iterator[list[_Background]]:
+def _ended(place: Place) -> Iterator[list[_Background]]:
     """Whatever happens, nothing that was started outlives the engine."""
+    threads: list[_Background] = []
     failed = True
     try:
         yield threads
@@ -164,7 +166,7 @@ def _ended(place: Place, threads: list[_Background]) -> Iterator[list[_Backgroun
             place.stop(at_once=failed)
         finally:
             while failed and _stop_children() | any(not each.ended.is_set() for each in threads):
-                threads[-1].ended.wait(_TICK_SECONDS)
+                time.sleep(_TICK_SECONDS)
             for number, handler in heard.items():
                 signal.signal(number, handler)
 

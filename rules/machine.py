@@ -20,6 +20,13 @@ _ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
+# glibc gives large arrays back to the kernel and asks for them again page by page, which takes more
+# time than most stages on wide arrays do; read when a process starts, so it is for those to come
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+    "MALLOC_TOP_PAD_": str(32 << 20),
+}
 _XLA_FLAG = "--xla_cpu_multi_thread_eigen=false"
 _BROKEN = re.compile(r"Error reading persistent compilation cache entry for '([^']+)'")
 

@@ -19,6 +19,7 @@ from diffpipe.cache.errors import InterruptedRunError, WorkerError
 from diffpipe.cache.layout import RunLayout
 from diffpipe.pipelines.core.plan import Plan
 from diffpipe.rules import worker
+from diffpipe.rules.machine import KEEP_MEMORY
 from diffpipe.rules.place import MODULE
 
 Kind = tuple[str, str]  # of a worker: its platform and its framework
@@ -108,7 +109,7 @@ class _Process:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=os.environ | ({} if device is None else {"CUDA_VISIBLE_DEVICES": device}),
+                env=KEEP_MEMORY | os.environ | _seeing(device),
                 text=True,
             )
 
@@ -139,6 +140,11 @@ class _Process:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def _seeing(device: str | None) -> dict[str, str]:
+    """The variable that leaves a process one GPU; None: all that there are."""
+    return {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
 
 
 def _describing(plan: Plan) -> Kind:

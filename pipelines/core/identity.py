@@ -102,7 +102,9 @@ class Identity:
         if isinstance(stage.function, Program):
             return stage.function.arguments
         if isinstance(stage.function, Service):
-            return [stage.function.version, stage.function.arguments]
+            outputs = [[name, each.shape, each.dtype] for name, each in stage.outputs.items()]
+            given = list(stage.function.arguments.items())  # in order, which a key's names lose
+            return [stage.function.version, given, outputs]
         return code_digest(stage.function, self.memo)
 
     def _input_key(self, ref: Ref, known: Mapping[str, str]) -> list[str | None]:

@@ -11,7 +11,7 @@ from diffpipe.cache.artefact import Artefact
 from diffpipe.cache.errors import DamagedError
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Plan
-from diffpipe.pipelines.core.steps import Source
+from diffpipe.pipelines.core.steps import Source, error_array
 
 _SMALL = 1000  # values of an output that is printed whole
 _PRINTABLE = ("float64", "int64", "bool")
@@ -28,12 +28,17 @@ class Curvature:
 
 @dataclass(frozen=True)
 class Results:
-    """The objective, the gradient, and the scalars and small arrays that are not per event."""
+    """The objective, the gradient, and the scalars and small arrays that are not per event.
+
+    errors: of gradients in parameters of stages that are differentiated by finite differences, the
+    estimated error. What other parameters' gradients owe to such a stage is not known.
+    """
 
     objective: float | None
     gradient: Mapping[str, Any]
     outputs: Mapping[str, Any]
     curvature: Curvature | None = None
+    errors: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_results(store: Store, plan: Plan) -> Results:
@@ -41,7 +46,8 @@ def read_results(store: Store, plan: Plan) -> Results:
     reader = _Reader(store)
     objective = reader.value(plan.objective) if plan.objective else None
     gradient = {name: _gradient(reader, plan, name) for name in plan.gradients}
-    return Results(objective, gradient, dict(_outputs(reader, plan)), _curvature(reader, plan))
+    outputs, errors = dict(_outputs(reader, plan)), dict(_errors(reader, plan))
+    return Results(objective, gradient, outputs, _curvature(reader, plan), errors)
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,10 @@ class _Reader:
         if key not in self.known:
             self.known[key] = self.store.get(key)
         return self.known[key]
+
+    def has(self, source: Source) -> bool:
+        artefact = self.artefact(source.key)
+        return artefact is not None and source.array in artefact.specs
 
     def value(self, source: Source) -> Any:
         artefact = self.artefact(source.key)
@@ -78,6 +88,15 @@ def _gradient(reader: _Reader, plan: Plan, name: str) -> Any:
     """The sum, in the order of the stages, of what each contributes; zero where none does."""
     values = [reader.value(source) for source in plan.gradients[name]]
     return reduce(_add, values) if values else _zeros(plan.parameter_values[name])
+
+
+def _errors(reader: _Reader, plan: Plan) -> Iterator[tuple[str, Any]]:
+    """The estimated errors, added up over the stages that have them."""
+    for name, sources in plan.gradients.items():
+        beside = [structs.replace(each, array=error_array(each.array)) for each in sources]
+        known = [each for each in beside if reader.has(each)]
+        if known:
+            yield name, reduce(_add, map(reader.value, known))
 
 
 def _add(left: Any, right: Any) -> Any:

@@ -20,7 +20,13 @@ import numpy as np
 from diffpipe.cache.errors import PipelineError
 from diffpipe.pipelines.core.steps import Call
 from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Pull
-from diffpipe.pipelines.frameworks.plain import PlainFramework, all_cotangents, declared, named
+from diffpipe.pipelines.frameworks.plain import (
+    PlainFramework,
+    all_cotangents,
+    declared,
+    named,
+    with_zeros,
+)
 from diffpipe.pipelines.frameworks.stage_code import beside, code_of, load_stage
 
 
@@ -55,7 +61,7 @@ class NumpyFramework(PlainFramework):
         moving: tuple[Arrays, Arrays],
     ) -> Arrays:
         given = _read_only(parameters), _read_only(inputs)
-        both = (_with_zeros(all_of, some) for all_of, some in zip(given, moving, strict=True))
+        both = (with_zeros(all_of, some) for all_of, some in zip(given, moving, strict=True))
         pushed = _written(call, "jvp")(*given, *both, **call.options)
         return {name: pushed[name] for name in outputs if name in pushed}
 
@@ -80,14 +86,6 @@ def _pair(call: Call, pulled: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]
         hint="write return {parameter: gradient}, {input: cotangent}",
         stage=call.stage,
     )
-
-
-def _with_zeros(primals: Arrays, moving: Arrays) -> dict[str, Any]:
-    return {n: moving.get(n, np.zeros_like(v)) for n, v in primals.items() if _moves(v)}
-
-
-def _moves(value: Any) -> bool:
-    return not isinstance(value, Mapping) and np.asarray(value).dtype.kind in "fc"
 
 
 def _read_only(arrays: Arrays) -> dict[str, Any]:

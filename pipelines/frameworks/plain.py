@@ -100,6 +100,15 @@ def moving(
     return moved, given
 
 
+def with_zeros(primals: Arrays, moving: Arrays) -> dict[str, Any]:
+    """The tangents of all that is differentiable, zero where nothing moves."""
+    return {n: moving.get(n, np.zeros_like(v)) for n, v in primals.items() if _can_move(v)}
+
+
+def _can_move(value: Any) -> bool:
+    return not isinstance(value, Mapping) and np.asarray(value).dtype.kind in "fc"
+
+
 def stacked(push: Push, rows: Sequence[Arrays]) -> dict[str, np.ndarray]:
     """The tangents of the outputs in one array each, from those of each direction."""
     return {

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def code_of(call: Call) -> Code:
     return call.code
 
 
+@cache
 def load_code(code: Code) -> Callable[..., Any]:
     """Import the function a step names."""
     folder = None if code.folder is None else Path(code.folder)
