@@ -8,7 +8,21 @@ from typing import Any, NoReturn
 import typer
 
 from diffpipe.cache.errors import DiffpipeError, InterruptedRunError, UsageError
-from diffpipe.cli import cache, fit, graph, histfactory, me, pdf, run, show, status, submit
+from diffpipe.cli import (
+    cache,
+    fit,
+    graph,
+    histfactory,
+    init,
+    me,
+    pdf,
+    run,
+    serve,
+    show,
+    stage,
+    status,
+    submit,
+)
 
 TRACEBACK_VARIABLE = "DIFFPIPE_TRACEBACK"
 
@@ -23,15 +37,19 @@ app = typer.Typer(
 app.add_typer(run.app, name="run")
 app.add_typer(submit.app, name="submit")
 app.add_typer(cache.app, name="cache")
+app.add_typer(stage.app, name="stage")
 app.command("fit")(fit.fit)
 app.command("status")(status.status)
 app.command("graph")(graph.graph)
 app.command("histfactory")(histfactory.histfactory)
+app.command("init")(init.init)
+app.command("serve")(serve.serve)
 app.command("show")(show.show)
 app.command("me")(me.me)
 app.command("pdf")(pdf.pdf)
 
 
+_INTERRUPTED = 130  # what typer gives back where Ctrl-C came to no one else
 # typer exports its exceptions one by one; this is what they have in common
 _Refused: Any = typer.BadParameter.__mro__[2]
 
@@ -40,14 +58,15 @@ def main() -> NoReturn:
     """Run the command line; exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        sys.exit(app(standalone_mode=False))
+        code = app(standalone_mode=False)
+        sys.exit(_report(_interrupted()) if code == _INTERRUPTED else code)
     except DiffpipeError as error:
         sys.exit(_report(error))
     except _Refused as error:
         error.show()
         sys.exit(_document(UsageError(error.format_message())))
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(_report(InterruptedRunError("interrupted")))
+        sys.exit(_report(_interrupted()))
     except BrokenPipeError:  # the reader of our output has gone
         sys.stderr.close()
         sys.exit(1)
@@ -57,6 +76,12 @@ def main() -> NoReturn:
         text = f"unexpected {type(error).__name__}: {error}"
         hint = f"this is a mistake in diffpipe; {TRACEBACK_VARIABLE}=1 shows where"
         sys.exit(_report(DiffpipeError(text, hint=hint)))
+
+
+def _interrupted() -> InterruptedRunError:
+    return InterruptedRunError(
+        "interrupted", hint="what is finished is kept; the same command goes on"
+    )
 
 
 def _interrupt(*_: Any) -> NoReturn:

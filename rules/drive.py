@@ -81,6 +81,13 @@ class Drive:
             waited += leftovers.settle(self.store, self.observer.said)
             return self._compute(None if waited or not plan.tasks else plan, start)
 
+    def describe(self) -> None:
+        """Evaluate the shapes of what is new and compute nothing; raises DiffpipeError."""
+        plan = self._plan()
+        if plan.to_create:
+            with lock.hold(self.store):
+                self._execute(structs.replace(plan, tasks=[]), Counter())
+
     def _plan(self) -> Plan:
         return make_plan(self.store, self.pipeline, self.request)
 

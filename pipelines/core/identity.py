@@ -71,24 +71,30 @@ class Identity:
 
     def _ingredients(self, stage: Stage, known: Mapping[str, str]) -> dict[str, Any]:
         files = {"files": self.files[stage.name]} if stage.files else {}
-        return files | {
-            "function": str(stage.function),
-            "code": self._code(stage),
-            "options": dict(stage.options),
-            "parameters": {
-                local: self.pipeline.parameters[name].value
-                for local, name in stage.parameters.items()
-            },
-            "inputs": {local: self._input_key(ref, known) for local, ref in stage.inputs.items()},
-            "summed": sorted(name for name in stage.outputs if stage.is_summed(name)),
-            "sample": _sample(stage),
-            "seed": stage.sample.seed if stage.sample is not None and stage.source else None,
-            "residuals": stage.checkpoint is Checkpoint.RESIDUALS,
-            "framework": stage.framework,
-            "versions": self._versions(stage),
-            "platform": self.environment.platform(stage.resources.gpus, stage.framework),
-            "dtype": DTYPE,
-        }
+        return (
+            _declared(stage)
+            | files
+            | {
+                "function": str(stage.function),
+                "code": self._code(stage),
+                "options": dict(stage.options),
+                "parameters": {
+                    local: self.pipeline.parameters[name].value
+                    for local, name in stage.parameters.items()
+                },
+                "inputs": {
+                    local: self._input_key(ref, known) for local, ref in stage.inputs.items()
+                },
+                "summed": sorted(name for name in stage.outputs if stage.is_summed(name)),
+                "sample": _sample(stage),
+                "seed": stage.sample.seed if stage.sample is not None and stage.source else None,
+                "residuals": stage.checkpoint is Checkpoint.RESIDUALS,
+                "framework": stage.framework,
+                "versions": self._versions(stage),
+                "platform": self.environment.platform(stage.resources.gpus, stage.framework),
+                "dtype": DTYPE,
+            }
+        )
 
     def _versions(self, stage: Stage) -> dict[str, str]:
         try:
@@ -102,9 +108,8 @@ class Identity:
         if isinstance(stage.function, Program):
             return stage.function.arguments
         if isinstance(stage.function, Service):
-            outputs = [[name, each.shape, each.dtype] for name, each in stage.outputs.items()]
             given = list(stage.function.arguments.items())  # in order, which a key's names lose
-            return [stage.function.version, given, outputs]
+            return [stage.function.version, given]
         return code_digest(stage.function, self.memo)
 
     def _input_key(self, ref: Ref, known: Mapping[str, str]) -> list[str | None]:
@@ -140,6 +145,13 @@ def _digest(path: Path) -> str:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
         raise PipelineError(f"cannot read {path}: {error}") from error
+
+
+def _declared(stage: Stage) -> dict[str, Any]:
+    """The shapes that the file declares, where they and not the code decide what is stored."""
+    if stage.framework == "jax":
+        return {}
+    return {"outputs": [[name, each.shape, each.dtype] for name, each in stage.outputs.items()]}
 
 
 def _sample(stage: Stage) -> list[int] | None:
