@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core import compute, library
@@ -34,6 +36,13 @@ CASES = Path(__file__).parent / "cases"
 SYNTHETIC = ("joins", "nested", "curve", "blocks")
 IN_BLOCKS = " in blocks of "
 SMALL_DRELL_YAN = (96, 32)  # events, and events in a shard: three shards of whole pairs
+
+
+def needs(*modules: str) -> list[pytest.MarkDecorator]:
+    """The marks of a test that needs packages which the tests alone do not install."""
+    missing = [name for name in modules if find_spec(name) is None]
+    reason = f"{', '.join(missing)} not installed"
+    return [pytest.mark.extras, pytest.mark.skipif(bool(missing), reason=reason)]
 
 
 def pipeline(name: str, shard: int | None = None) -> Pipeline:

@@ -5,11 +5,10 @@ import shutil
 import subprocess
 import sys
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from support import diffpipe, document, sweep
+from support import diffpipe, document, needs, sweep
 from typer.testing import CliRunner
 
 from diffpipe.cache.errors import UsageError
@@ -22,18 +21,12 @@ GRADIENT = {"scale": 199.303918868952, "saturation": 0.0475290846956051}  # of n
 BUILDS = shutil.which("g++") is not None and shutil.which("make") is not None
 
 
-def unless(is_here, framework):
-    """The framework's name, skipped where it is not here."""
-    missing = pytest.mark.skipif(not is_here, reason=f"{framework} is not installed")
-    return pytest.param(framework, marks=missing)
-
-
 EACH = [
     "jax",
     "numpy",
-    unless(BUILDS, "command"),
-    unless(find_spec("torch"), "torch"),
-    unless(find_spec("tensorflow"), "tensorflow"),
+    pytest.param("command", marks=pytest.mark.skipif(not BUILDS, reason="there is no compiler")),
+    pytest.param("torch", marks=needs("torch")),
+    pytest.param("tensorflow", marks=needs("tensorflow")),
 ]
 
 

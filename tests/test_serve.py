@@ -204,6 +204,7 @@ def test_questions_at_the_same_time_are_answered_one_after_the_other(model):
     assert abs(bends).max() < 1e-12 * max(outputs) * 8  # rounding of eight terms
 
 
+@pytest.mark.extras
 def test_the_client_of_um_bridge_takes_it_as_a_model(model, expected):
     umbridge = pytest.importorskip("umbridge")
     there, point = umbridge.HTTPModel(model, "line"), [[each] for each in AT.values()]
@@ -274,6 +275,7 @@ def test_a_tesseract_answers_in_no_encoding_that_it_does_not_know(tesseract):
     assert ask(tesseract, "appply", {})[0] == 404
 
 
+@pytest.mark.extras
 def test_the_client_of_tesseract_takes_it_as_one_of_its_own(tesseract, expected):
     core = pytest.importorskip("tesseract_core")
     there, (objective, gradient) = core.Tesseract.from_url(tesseract), expected

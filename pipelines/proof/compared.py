@@ -143,4 +143,5 @@ def _why_open(trial: Trial, moved: Moved, compared: Compared) -> str:
         return f"the stage refuses values near by ({refused})"
     if not np.isfinite(compared.tolerance):
         return "no step gives finite outputs"
-    return "differences are no sharper: a kink or a cut is near, or the outputs scatter"
+    sharp = compared.tolerance / compared.size if compared.size else np.inf
+    return f"no sharper than {sharp:.0e} of it: a kink or a cut is near, or the outputs scatter"

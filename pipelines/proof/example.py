@@ -54,6 +54,8 @@ def point_of(function: Function, framework: str, said: Any) -> Point:
     if framework not in TRACED and not example.outputs:
         text = f"{example_name(function)}() declares no outputs, which {framework} needs"
         raise PipelineError(text, hint='add "outputs": {"y": {}}, with shape and dtype')
+    if example.derivative is Derivative.DIFFERENCES and example.over == "events":
+        _refuse_sums(function, example)
     parameters = {name: np.asarray(each, np.float64) for name, each in example.parameters.items()}
     inputs = {name: np.asarray(each) for name, each in example.inputs.items()}
     rows = next((len(each) for each in inputs.values() if each.ndim), 1)
@@ -70,6 +72,16 @@ def point_of(function: Function, framework: str, said: Any) -> Point:
         has_jvp=has_jvp,
     )
     return Point(_step(function, framework, example, traits), traits, parameters, inputs)
+
+
+def _refuse_sums(function: Function, example: Example) -> None:
+    """As a pipeline file does: a sum would be differentiated event by event."""
+    for name, each in example.outputs.items():
+        if each.sum:
+            text = (
+                f"{example_name(function)}(): no finite differences of the sum {name} over events"
+            )
+            raise PipelineError(text, hint="leave it out: give what is per event")
 
 
 def _derivatives(function: Function, framework: str, example: Example) -> tuple[bool, bool]:

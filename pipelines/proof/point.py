@@ -10,8 +10,13 @@ import numpy as np
 
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core import compute, graph
-from diffpipe.pipelines.core.chain import moving_inputs
-from diffpipe.pipelines.core.model import Derivative, Pipeline
+from diffpipe.pipelines.core.derivatives import (
+    active_stages,
+    check_pullback,
+    has_jvp,
+    moving_inputs,
+)
+from diffpipe.pipelines.core.model import Derivative, OutputRef, Pipeline, Stage
 from diffpipe.pipelines.core.steps import Call, Source, Step
 from diffpipe.pipelines.core.ways import TRACED
 from diffpipe.pipelines.proof.layout import is_smooth
@@ -55,13 +60,15 @@ class Point:
 
         step: its primal. Derivatives are taken of the outputs that are read (of all where none
         is), in all float inputs where the framework gives them, else in those that a gradient
-        passes through. Raises DamagedError.
+        passes through. Raises PipelineError, DamagedError.
         """
         stage, call = pipeline.stages[step.stage], _call(step)
         sources = {name: each for name, each in step.inputs.items() if isinstance(each, Source)}
-        passed = _moving(pipeline, step.stage)
+        passed, outputs = _moving(pipeline, stage), graph.used_outputs(pipeline, step.stage)
         moving = sources if stage.framework in TRACED else passed
-        exact = stage.derivative in (Derivative.EXACT, Derivative.DIFFERENCES)
+        differs = stage.derivative in (Derivative.EXACT, Derivative.DIFFERENCES)
+        if differs:
+            check_pullback(pipeline, stage, passed, pipeline.parameters, outputs or stage.outputs)
         rows, given = call.rows(shard), compute.inputs(step, shard, Stored(store))
         traits = Traits(
             shard=shard,
@@ -69,10 +76,10 @@ class Point:
             of_rows=rows,
             event_inputs=[name for name, each in sources.items() if each.slot],
             moving=[name for name in moving if is_smooth(given[name])],
-            has_vjp=exact,
-            has_jvp=exact and stage.has_jvp,
+            has_vjp=differs,
+            has_jvp=differs and has_jvp(stage),
             idle=[name for name in moving if name not in passed],
-            outputs=graph.used_outputs(pipeline, step.stage) or None,
+            outputs=outputs or None,
         )
         return cls(step, traits, compute.parameters(call), given)
 
@@ -138,15 +145,10 @@ class Stored:
         return artefact is not None and source.array in artefact.specs
 
 
-def _moving(pipeline: Pipeline, name: str) -> list[str]:
+def _moving(pipeline: Pipeline, stage: Stage) -> dict[str, OutputRef]:
     """The inputs of a stage through which a gradient can pass."""
-    active: set[str] = set()
-    for stage in pipeline.stages.values():
-        if stage.name == name:
-            break
-        if stage.parameters or any(moving_inputs(pipeline, stage, active)):
-            active.add(stage.name)
-    return [local for local, _ in moving_inputs(pipeline, pipeline.stages[name], active)]
+    active = active_stages(pipeline, set(pipeline.parameters))
+    return dict(moving_inputs(pipeline, stage, active))
 
 
 def _columns(prefix: str, arrays: Arrays) -> Iterator[tuple[str, Any]]:

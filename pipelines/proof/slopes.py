@@ -31,7 +31,7 @@ SURE = 4.0  # times its error, nothing is wrong: of 1e5 right slopes none was wr
 CALLS = 2 * len(STEPS) + 6  # of the stage, for one line
 _SPACING = 2.0**-24  # of the seven points: less than the finest step
 _ROUNDING = np.finfo(np.float64).eps
-_BEST = 0.25  # the best quarter of the components says what errors can be hoped for
+_BEST = 0.25  # the best quarter of the components says what scatter and error the others have
 _LOST = 1e3  # times that error, and above a good one: of such components too little is known
 _GOOD = 1e-6  # of the size of a component
 
@@ -70,7 +70,7 @@ def _scatter(run: Run, origin: np.ndarray, size: np.ndarray) -> np.ndarray:
     third, fourth = (np.diff(np.stack(near), order, axis=0) for order in (3, 4))
     found = np.maximum(abs(third).max(0) / np.sqrt(20), abs(fourth).max(0) / np.sqrt(70))
     relative = found[size > 0] / size[size > 0]
-    typical = np.median(relative) if relative.size else 0.0
+    typical = np.quantile(relative, _BEST) if relative.size else 0.0
     return np.maximum(found, size * max(typical, 2 * _ROUNDING))
 
 

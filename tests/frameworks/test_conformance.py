@@ -1,13 +1,12 @@
 """Every way to run a stage holds the laws: one stage, written in each, in a pipeline of its own."""
 
-import importlib.util
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from support import sweep
+from support import needs, sweep
 
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.assemble import assemble
@@ -34,8 +33,8 @@ WAYS = {
     "torch": {"uses": "in_torch:respond", "framework": "torch"},
     "tensorflow": {"uses": "in_tensorflow:respond", "framework": "tensorflow"},
 }
-INSTALLED = [name for name in WAYS if name not in ("torch", "tensorflow")]
-INSTALLED += [name for name in ("torch", "tensorflow") if importlib.util.find_spec(name)]
+EXTRAS = {name: needs(name) for name in ("torch", "tensorflow")}  # way -> the package it needs
+ALL = [pytest.param(way, marks=EXTRAS.get(way, [])) for way in WAYS]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +56,7 @@ def point(tmp_path_factory):
     return at
 
 
-@pytest.mark.parametrize("way", INSTALLED)
+@pytest.mark.parametrize("way", ALL)
 def test_a_way_to_run_a_stage_holds_every_law(point, way):
     found = examine(point(way))
     wrong = [each for each in found if each.verdict.value != "passed"]
@@ -70,9 +69,10 @@ def test_a_way_to_run_a_stage_holds_every_law(point, way):
 
 # a dozen operations deep, of numbers of order one: rounding is some 1e-15
 SAME = 1e-13
+WHOLE = ("numpy", "torch", "tensorflow")
 
 
-@pytest.mark.parametrize("way", [name for name in INSTALLED if name not in ("jax", "differences")])
+@pytest.mark.parametrize("way", [each for each in ALL if each.values[0] in WHOLE])
 def test_values_and_gradients_are_those_of_jax(point, way):
     with_jax, other = point("jax"), point(way)
     trial = Trial(with_jax)

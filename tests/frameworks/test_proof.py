@@ -206,6 +206,10 @@ def test_a_stage_without_derivatives_is_told_so():
 BAD_EXAMPLES = {
     "not a mapping": (7, "example_plain() gives: Expected `object`, got `int`"),
     "an unknown word": ({"input": {}}, "unknown field `input`"),
+    "differences of sums": (
+        {"over": "events", "outputs": {"y": {"sum": True}}, "derivative": "finite-difference"},
+        "example_plain(): no finite differences of the sum y over events",
+    ),
     "no outputs": ({"inputs": {"x": [1.0]}}, "declares no outputs, which numpy needs"),
 }
 

@@ -9,14 +9,13 @@ import subprocess
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import find_spec
 from threading import Thread
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from support import sweep, with_values
+from support import needs, sweep, with_values
 
 from diffpipe.cache.errors import NonFiniteError, PipelineError, StageError
 from diffpipe.cache.store import Store
@@ -155,7 +154,6 @@ def abstract_eval(abstract_inputs):
 """
 PROTOCOLS = {"umbridge": umbridge.PROTOCOL, "tesseract": tesseract.PROTOCOL}
 Vectors = dict[str, list[list[float]]]
-NEEDS = {"umbridge": "umbridge", "tesseract": "tesseract_core"}
 
 
 def free_port():
@@ -183,12 +181,16 @@ def started(command, port, **extra):
         server.communicate()
 
 
-@pytest.fixture(scope="module", params=["umbridge", "tesseract"])
+SERVERS = {"umbridge": "umbridge", "tesseract": "tesseract_core"}  # and their packages
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=needs(package)) for name, package in SERVERS.items()],
+)
 def remote(request, tmp_path_factory):
     """The name of a framework and the address of a server from its own package."""
     name = request.param
-    if find_spec(NEEDS[name]) is None:
-        pytest.skip(f"{NEEDS[name]} is not installed")
     folder, port = tmp_path_factory.mktemp(name), free_port()
     if name == "umbridge":
         (folder / "server.py").write_text(UMBRIDGE)

@@ -213,7 +213,7 @@ def test_a_framework_that_is_not_installed_is_named_with_its_extra(store, write,
     monkeypatch.setattr(
         environment,
         "_installed",
-        lambda: {name: "1" for name in ("jax", "jaxlib", "numpy", "scipy")},
+        lambda: dict.fromkeys(("jax", "jaxlib", "numpy", "scipy"), "1"),
     )
     with pytest.raises(
         PipelineError, match="middle is written for torch: torch is not installed"

@@ -1,0 +1,111 @@
+"""Chains over several frameworks: the founding example, a million floats, a calibration."""
+
+import shutil
+
+import numpy as np
+import pytest
+from support import bits, cut, diffpipe, document, needs, sweep, with_values
+
+from diffpipe.cache.store import Store
+from diffpipe.pipelines.core import library
+from diffpipe.pipelines.core.assemble import assemble
+from diffpipe.pipelines.core.plan import Request, make_plan
+from diffpipe.pipelines.core.results import read_results
+from diffpipe.rules import runs
+
+pytestmark = needs("torch", "tensorflow")
+CONSTANTS = {"scale_barrel", "scale_endcap", "smear_barrel", "smear_endcap"}
+
+
+def results(store, made, direction="backward", jobs=1, order=slice(None)):
+    plan, _ = sweep(store, made, Request(direction, jobs=jobs), order)
+    return read_results(store, plan), plan
+
+
+def test_the_founding_example_has_its_value_and_gradient_with_a_process_for_each_framework(
+    tmp_path,
+):
+    done = diffpipe("run", "backward", "distributed_gradients", "--json", store=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = document(done)
+    assert found["objective"]["value"] == 36.0
+    assert found["gradient"] == {"a": 24.0, "b": 60.0}
+    (run,) = runs.all_runs(Store.open(tmp_path))
+    at_work = {path.stem: path.read_text() for path in run.records.glob("worker-*")}
+    for lines in filter(None, at_work.values()):
+        stages = {stage for stage in ("add", "multiply", "square") if f'"{stage}"' in lines}
+        assert len(stages) == 1, "a process has one framework"
+
+
+def test_wide_rows_have_the_gradient_of_the_closed_form(store, tmp_path):
+    folder = shutil.copytree(library.find("mixed_wide").parent, tmp_path / "mixed")
+    text = (folder / "pipeline.yaml").read_text()
+    (folder / "pipeline.yaml").write_text(text.replace("1000000", "1000"))
+    found, _ = results(store, assemble(folder / "pipeline.yaml"))
+    u = (np.arange(1000) + 0.5) / 1000
+    a, b = 1.0 * u, 2.0 * (1.0 - u)
+    x = (a + b) * b
+    assert found.objective == pytest.approx(np.mean(x**2), rel=1e-14)
+    # sums of a thousand terms of one sign: rounding of some 1e-14
+    assert found.gradient["scale_a"] == pytest.approx(np.mean(2 * x * b * u), rel=1e-13)
+    slope = np.mean(2 * x * (a + 2 * b) * (1.0 - u))
+    assert found.gradient["scale_b"] == pytest.approx(slope, rel=1e-13)
+
+
+def calibration(count=4096, shard=1024):
+    made = cut(assemble(library.find("detector_calibration")), count, shard)
+    values = {"scale_barrel": -0.004, "scale_endcap": 0.01, "smear_barrel": 0.013}
+    return with_values(made, **values)
+
+
+def test_the_gradient_of_a_calibration_is_that_of_finite_differences(store):
+    """Through branches and a hard acceptance in PyTorch, and JAX on both sides."""
+    made = calibration()
+    found, _ = results(store, made)
+    for name in (*sorted(CONSTANTS), "m_z"):
+        value = made.parameters[name].value
+        step = 1e-4 * max(abs(value), 0.1)
+        slopes = []
+        for h in (step, step / 2):
+            up, down = (
+                results(store, with_values(made, **{name: value + sign * h}), direction="forward")[
+                    0
+                ]
+                for sign in (1, -1)
+            )
+            slopes.append((up.objective - down.objective) / (2 * h))
+        best = (4 * slopes[1] - slopes[0]) / 3
+        # rounding: 1e-16 of an objective of some 1e5, over 1e-5, against slopes of 1e5 and more
+        assert found.gradient[name] == pytest.approx(best, rel=1e-7, abs=1e-4), name
+
+
+def test_law_2_bits_of_a_mixed_chain_do_not_depend_on_batches_or_order(tmp_path):
+    seen = []
+    for jobs, order in ((1, slice(None)), (3, slice(None, None, -1))):
+        store = Store.open(tmp_path / str(jobs))
+        _, plan = results(store, calibration(), jobs=jobs, order=order)
+        seen.append(bits(store, plan))
+    assert seen[0] == seen[1]
+
+
+def test_law_4_another_constant_executes_the_detector_and_what_follows(store):
+    made = calibration()
+    results(store, made)
+    plan = make_plan(store, with_values(made, scale_barrel=0.0), Request("backward"))
+    primals = {step.id for step in plan.steps if step.kind == "primal" and plan.missing[step.id]}
+    assert primals == {
+        f"{n}:primal" for n in ("detector", "mass", "histogram", "expected", "likelihood")
+    }
+
+
+def test_a_fit_finds_the_constants_that_the_counts_were_made_with(tmp_path):
+    done = diffpipe(
+        "fit", "detector_calibration", "--minimizer", "gauss-newton", "--json", store=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    fitted = document(done)["parameters"]
+    made_with = {"scale_barrel": -0.008, "scale_endcap": 0.012, "smear_barrel": 0.015,
+                 "smear_endcap": 0.028, "n_events": 200000}  # fmt: skip
+    for name, value in made_with.items():
+        pull = (fitted[name]["value"] - value) / fitted[name]["error"]
+        assert abs(pull) < 3, name  # counts with Poisson noise
