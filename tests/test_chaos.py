@@ -29,6 +29,7 @@ def calm(tmp_path_factory):
     return chaos.Calm.measure(SMALL, tmp_path_factory.mktemp("undisturbed"))
 
 
+@pytest.mark.slow  # many kills; test_resume has some
 def test_law_5_a_sweep_killed_at_random_moments_ends_with_the_same_store(calm, tmp_path):
     rounds = [*chaos.experiment(tmp_path, calm, KILLS, seed=1)]
     print(chaos.summary(rounds))
@@ -168,7 +169,11 @@ def test_what_a_write_protected_store_lacks_is_an_error(disk, protected, lost):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("size", ["96k", "2m"], ids=["at once", "in the middle"])
+@pytest.mark.parametrize(
+    "size",
+    [pytest.param("96k", marks=pytest.mark.slow), "2m"],
+    ids=["at once", "in the middle"],
+)
 def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(disk, calm, size):
     folder, remount = disk
     store = Store(folder / "store")

@@ -209,6 +209,7 @@ def test_evaluations_keep_every_bit(store):
     assert kept.get("b" * 40) is None
 
 
+@pytest.mark.slow  # a fit is begun many times
 def test_law_5_a_fit_killed_at_random_moments_ends_at_the_same_bits(tmp_path):
     whole = document(diffpipe("fit", str(LINE), "--json", "-q", store=tmp_path / "whole"))
     store, moments = tmp_path / "killed", random.Random(7)

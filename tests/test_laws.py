@@ -12,7 +12,8 @@ from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Request
 from diffpipe.pipelines.core.results import read_results
 
-ALL = [*support.SYNTHETIC, "drell_yan", "joins in blocks of 3"]
+LONG = pytest.param("drell_yan", marks=pytest.mark.slow)  # as a whole it compiles for a minute
+ALL = [*support.SYNTHETIC, LONG, "joins in blocks of 3"]
 # Law 1: the staged gradient is the composed function's, up to the order of summation. Each partial
 # carries rounding of a few ulp per operation (2.2e-16): 1e-12 leaves room for some thousand.
 STAGED = 1e-12

@@ -84,6 +84,7 @@ def test_labels_stand_for_subprocesses():
     assert len(names) == 9
 
 
+@pytest.mark.slow  # g g > t t~ is compiled twice
 def test_a_card_and_settings_give_the_values(tmp_path):
     (tmp_path / "param_card.dat").write_text(CARD)
     card = ["--card", str(tmp_path / "param_card.dat"), "--wrt", "MT", "--json"]

@@ -11,32 +11,49 @@ import support
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-PHYSICS = ("matrix_elements", "pdf", "likelihood")
-ELSEWHERE = ("rules", *(f"pipelines/physics/{name}" for name in PHYSICS))
-PAGES = [README, *((ROOT / folder / "README.md").read_text() for folder in ELSEWHERE)]
-FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```\w*\n(.*?)```", "".join(PAGES), re.DOTALL))
-COMMANDS = [
-    line.removeprefix("$ ")
-    for page in PAGES
-    for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL)
-    for line in block.splitlines()
-]
+RUNNING = ("rules", "pipelines/frameworks")
+PHYSICS = tuple(f"pipelines/physics/{name}" for name in ("matrix_elements", "pdf", "likelihood"))
+LONG = pytest.mark.slow  # what they show compiles for a while
+PAGES = ["", *RUNNING, *(pytest.param(folder, marks=LONG) for folder in PHYSICS)]
 
-FITS = [command for command in COMMANDS if command.startswith("diffpipe fit drell_yan")]
+
+def page(folder):
+    return (ROOT / folder / "README.md").read_text()
+
+
+def files(text):
+    """The files that a page has for the example, by name."""
+    return dict(re.findall(r"<!-- file: (\S+) -->\n```\w*\n(.*?)```", text, re.DOTALL))
+
+
+def commands(text):
+    """The commands that a page shows, in order."""
+    return [
+        line.removeprefix("$ ")
+        for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+        for line in block.splitlines()
+    ]
+
+
+FITS = [command for command in commands(README) if command.startswith("diffpipe fit drell_yan")]
 
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory):
-    """The example's files in a folder of their own."""
+    """The README's example in a folder of its own."""
     folder = tmp_path_factory.mktemp("example")
-    for name, text in FILES.items():
+    for name, text in files(README).items():
         (folder / name).write_text(text)
     return folder
 
 
-def test_every_command_that_is_shown_runs(example):
+@pytest.mark.parametrize("folder", PAGES, ids=lambda folder: folder or "README")
+def test_every_command_that_is_shown_runs(example, folder):
     """In the example's folder, in order; those on drell_yan are planned only, or run elsewhere."""
-    for command in COMMANDS:
+    text = page(folder)
+    for name, content in files(text).items():
+        (example / name).write_text(content)
+    for command in commands(text):
         program, *words = shlex.split(command)
         if program == "snakemake":
             assert "Snakefile" in words  # run by test_cli on a small pipeline
@@ -45,7 +62,7 @@ def test_every_command_that_is_shown_runs(example):
         if words[0] in ("me", "pdf"):
             done = support.diffpipe(*words, store=example / "store", cwd=example)
             assert done.returncode == 0, done.stderr
-            assert done.stdout.strip() in "\n".join(PAGES), "what is shown is what it prints"
+            assert done.stdout.strip() in text + README, "what is shown is what it prints"
             continue
         if command in FITS:
             continue  # below

@@ -143,6 +143,7 @@ def test_an_interrupt_cancels_what_was_submitted(idle, tmp_path, by):
     assert not list(tmp_path.glob("runs/*/jobs"))
 
 
+@pytest.mark.slow  # a cluster that starts anew, and waits
 def test_jobs_of_a_killed_run_are_settled_before_another_writes(idle, tmp_path):
     run = started(SLOW, tmp_path, *ON_SLURM, "--jobs", "6")
     wait_until(lambda: computed(tmp_path) > 0)
@@ -158,6 +159,7 @@ def test_jobs_of_a_killed_run_are_settled_before_another_writes(idle, tmp_path):
     assert idle.jobs() == []
 
 
+@pytest.mark.slow  # a cluster that starts anew, and waits
 def test_a_cancelled_job_is_named_and_the_same_command_goes_on(idle, tmp_path):
     run = started(SLOW, tmp_path, *ON_SLURM, "--jobs", "2")
     wait_until(lambda: computed(tmp_path) > 2)

@@ -81,6 +81,7 @@ def test_a_worker_that_dies_takes_down_its_own_task_only_and_that_is_tried_again
     assert len(repeated) - len(set(repeated)) <= 1  # the shard in flight
 
 
+@pytest.mark.slow  # three runs; one death is tested above
 def test_a_task_whose_worker_dies_twice_is_named_and_nothing_is_lost(tmp_path, undisturbed):
     run = started(SLOW, tmp_path, "--cores", "1")
     wait_until(run, lambda: computed(tmp_path, "worker-0") > 2)
@@ -105,7 +106,9 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "by", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_an_interrupt_ends_the_run_and_its_workers_and_says_how_to_go_on(tmp_path, by, moment):
     run = started(SLOW, tmp_path)

@@ -467,6 +467,7 @@ def search(tmp_path):
     return write
 
 
+@pytest.mark.slow  # fits within fits are compiled
 def test_the_median_cls_of_a_workspace_follows_a_cut(search, qtilde):
     made = assemble(search())
     run = composed(made)

@@ -76,7 +76,7 @@ def test_values_and_gradients_are_madgraphs(name):
         )
 
 
-@pytest.mark.parametrize("name", [name for name in MADGRAPH if name in ("gg_tt", "ee_tt")])
+@pytest.mark.parametrize("name", [pytest.param("gg_tt", marks=pytest.mark.slow), "ee_tt"])
 def test_the_derivative_on_shell_is_madgraphs(name):
     reference = MADGRAPH[name]
     momenta = jnp.asarray(reference["momenta"])

@@ -184,6 +184,7 @@ def test_templates_are_histograms_of_the_network_and_hold_all_events(path):
         assert abs(found["templates"][name] - found["templates_hard"][name]).max() < 0.1 * events
 
 
+@pytest.mark.slow  # other stages are compiled
 def test_hard_edges_find_the_improvement_too(search, path):
     """CLs with the templates of the hard histogram in place of those of the kernels."""
 

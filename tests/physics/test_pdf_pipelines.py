@@ -73,7 +73,8 @@ def set_of_lhapdf(folder):
     return write(folder, "lhapdf:analytic/0", "alphas_mz")
 
 
-@pytest.mark.parametrize("make", [function, pytest.param(set_of_lhapdf, marks=pytest.mark.slow)])
+@pytest.mark.slow  # the composed functions take a while to compile
+@pytest.mark.parametrize("make", [function, set_of_lhapdf])
 def test_the_staged_gradient_is_that_of_the_composed_function(make, store, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     made = make(tmp_path)

@@ -348,6 +348,7 @@ def loss(parameters, inputs):
 """  # noqa: E501
 
 
+@pytest.mark.slow  # a whole pipeline is compiled
 def test_choices_quantiles_and_kernels_work_together_in_a_pipeline(tmp_path, store):
     (tmp_path / "pipeline.yaml").write_text(PIPELINE)
     (tmp_path / "choice.py").write_text(CODE)

@@ -112,6 +112,7 @@ def test_gradients_are_those_of_finite_differences(made):
         assert float(made.gradient[name]) == pytest.approx(slope, rel=1e-6), name
 
 
+@pytest.mark.slow  # more derivatives to compile
 def test_the_fit_of_normalisations_is_linear_least_squares(made):
     finished = diffpipe("fit", "z_rapidity", "--json", store=made.store.root)
     assert finished.returncode == 0, finished.stderr
