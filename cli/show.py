@@ -33,6 +33,8 @@ def _document(pipeline: Any, shapes: dict[str, Any]) -> dict[str, Any]:
         "stages": {
             name: {
                 "function": str(stage.function),
+                "framework": stage.framework,
+                "derivative": stage.derivative.value,
                 "over": stage.over.value,
                 "inputs": {local: str(ref) for local, ref in stage.inputs.items()},
                 "parameters": list(stage.parameters.values()),
@@ -58,10 +60,16 @@ def _print(pipeline: Any, shapes: dict[str, Any]) -> None:
 
 def _stage_lines(pipeline: Any, shapes: dict[str, Any]) -> Iterator[str]:
     for name, stage in pipeline.stages.items():
-        yield f"\n{name}: {stage.function}, {_over(stage)}"
+        yield f"\n{name}: {stage.function}{_way(stage)}, {_over(stage)}"
         yield _wrapped("reads", [f"{local} = {ref}" for local, ref in stage.inputs.items()])
         yield _wrapped("moves with", list(stage.parameters.values()))
         yield _wrapped("gives", [_output(*each) for each in shapes[name].items()])
+
+
+def _way(stage: Any) -> str:
+    """How a stage is run and differentiated, where that is not by JAX."""
+    way = "" if stage.framework == "jax" else f" in {stage.framework}"
+    return way if stage.derivative == "exact" else f"{way}, derivative: {stage.derivative.value}"
 
 
 def _wrapped(label: str, items: list[str]) -> str:

@@ -33,7 +33,7 @@ def remarks(
 def _gpus(todo: Iterable[Step], environment: Environment) -> Iterator[str]:
     asking = {step.stage: step for step in todo if step.resources.gpus}
     for stage, step in asking.items():
-        lacking = f"{step.framework} is installed without CUDA"
+        lacking = f"{step.framework} cannot use one here"
         why = "JAX_PLATFORMS says so" if environment.forced else lacking
         said = "runs on the GPU" if step.platform == "gpu" else f"runs on the CPU: {why}"
         yield f"stage {stage} asks for a GPU and {said}"

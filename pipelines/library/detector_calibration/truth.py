@@ -18,7 +18,8 @@ def truth(
 
     Inputs: unit (event, 5) in (0, 1). Outputs: m_ll (event,) GeV, from a Breit-Wigner in m within
     the window, of mass m_z and width gamma_z (GeV); energy (event, 2) GeV and eta (event, 2) of the
-    electrons, for a Z with flat rapidity and decay angles as 1 + cos^2; noise (event, 2), normal.
+    electrons, for a Z with flat rapidity and decay angles as 1 + cos^2; noise (event, 2), normal;
+    produced (), the number of events, a sum.
     """
     unit = inputs["unit"]
     m_ll = _breit_wigner(unit[:, 0], parameters["m_z"], parameters["gamma_z"], mass_window)
@@ -32,6 +33,7 @@ def truth(
         "energy": p_t[:, None] * jnp.cosh(eta),
         "eta": eta,
         "noise": ndtri(unit[:, 3:5]),
+        "produced": jnp.sum(jnp.ones_like(m_ll)),
     }
 
 
@@ -44,11 +46,9 @@ def mass(
     return {"m_ll": inputs["m_ll"] * jnp.sqrt(ratio)}
 
 
-def expected(
-    parameters: Mapping[str, Array], inputs: Mapping[str, Array], *, count: int
-) -> dict[str, Array]:
-    """The expected counts (bin,), of `n_events` produced, from those of a sample of `count`."""
-    return {"counts": parameters["n_events"] / count * inputs["moments"][:, 0]}
+def expected(parameters: Mapping[str, Array], inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """The expected counts (bin,), where `n_events` are produced, from those of the sample."""
+    return {"counts": parameters["n_events"] / inputs["produced"] * inputs["moments"][:, 0]}
 
 
 def _breit_wigner(unit: Array, mass: Array, width: Array, window: Sequence[float]) -> Array:
