@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, final
 
 from diffpipe.cache.layout import RunLayout
+from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Plan
-from diffpipe.rules import worker
 from diffpipe.rules.place import Place
 from diffpipe.rules.pool import Pool
 
@@ -22,6 +23,7 @@ class Here(Place):
     cores: int
     cut: int | None = None  # into how many tasks; None: a few per core
     _pool: Pool | None = field(default=None, init=False)
+    _plan: Plan | None = field(default=None, init=False)
     _keeps: bool = field(default=False, init=False)
 
     @property
@@ -34,7 +36,7 @@ class Here(Place):
         return self._pool
 
     def start(self, plan: Plan, run: RunLayout) -> None:
-        self._pool = self._pool or Pool(self.cores)
+        self._pool, self._plan = self._pool or Pool(self.cores), plan
         self._pool.serve(plan, run)
 
     @contextmanager
@@ -47,7 +49,8 @@ class Here(Place):
             self.stop(at_once=False)
 
     def describe(self) -> None:
-        self.pool.compute(worker.DESCRIBE)
+        assert self._plan is not None, "not started"
+        self.pool.describe(self._plan, Store.open(Path(self._plan.store), create=False))
 
     def resources(self) -> dict[str, Any]:
         no_defaults: dict[str, Any] = {}  # a temporary folder for each job is a tenth of planning

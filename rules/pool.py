@@ -9,7 +9,6 @@ import contextlib
 import os
 import subprocess
 from collections import Counter
-from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,6 +16,7 @@ from typing import final
 
 from diffpipe.cache.errors import InterruptedRunError, WorkerError
 from diffpipe.cache.layout import RunLayout
+from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Plan
 from diffpipe.rules import worker
 from diffpipe.rules.machine import KEEP_MEMORY
@@ -45,15 +45,23 @@ class Pool:
         """
         self._run = run
         self._kind_of = {task.id: (task.platform, task.framework) for task in plan.tasks}
-        self._kind_of[worker.DESCRIBE] = _describing(plan)
-        for kind, devices in _places(self._kind_of, self._cores).items():
+        for kind, devices in _places(plan, self._cores).items():
             idle = self._idle.setdefault(kind, SimpleQueue())
             for device in devices[idle.qsize() :]:
                 idle.put(self._start(kind, device))
 
+    def describe(self, plan: Plan, store: Store) -> None:
+        """Have shapes evaluated and artefacts made, by a worker of each framework in its turn."""
+        for step in plan.steps:
+            if step.id in plan.to_create and store.get(step.key) is None:
+                self._compute(worker.DESCRIBE, (step.platform, step.framework))
+
     def compute(self, task: str) -> None:
         """Have a task computed by a worker that is free; raises WorkerError where it failed."""
-        idle = self._idle[self._kind_of[task]]
+        self._compute(task, self._kind_of[task])
+
+    def _compute(self, task: str, kind: Kind) -> None:
+        idle = self._idle[kind]
         process = idle.get()
         try:
             for _ in range(_ATTEMPTS):
@@ -147,21 +155,26 @@ def _seeing(device: str | None) -> dict[str, str]:
     return {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
 
 
-def _describing(plan: Plan) -> Kind:
-    """The workers that evaluate shapes: of JAX if there are any, since most stages are its."""
-    kinds = [("cpu", task.framework) for task in plan.tasks if task.platform == "cpu"]
-    return min(kinds, key=lambda kind: kind[1] != "jax", default=("cpu", "jax"))
-
-
-def _places(kind_of: Mapping[str, Kind], cores: int) -> dict[Kind, list[str | None]]:
+def _places(plan: Plan, cores: int) -> dict[Kind, list[str | None]]:
     """Kind -> the device of each of its workers (None: all that there is)."""
-    tasks = Counter(kind for task, kind in kind_of.items() if task != worker.DESCRIBE)
-    tasks.setdefault(kind_of[worker.DESCRIBE], 1)
+    tasks = _at_a_time(plan)
+    for step in plan.steps:
+        if step.id in plan.to_create:
+            tasks.setdefault((step.platform, step.framework), 1)
     gpus: list[str | None] = [*visible_gpus()] or [None]  # where there is none, JAX says so best
     return {
         kind: gpus if kind[0] == "gpu" else [None] * min(cores, count)
         for kind, count in tasks.items()
     }
+
+
+def _at_a_time(plan: Plan) -> dict[Kind, int]:
+    """Kind -> how many of its tasks may run at a time: the batches of one group."""
+    groups = Counter((task.platform, task.framework, task.group) for task in plan.tasks)
+    found: dict[Kind, int] = {}
+    for (platform, framework, _), tasks in groups.items():
+        found[platform, framework] = max(tasks, found.get((platform, framework), 0))
+    return found
 
 
 def visible_gpus() -> list[str]:

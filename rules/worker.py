@@ -49,31 +49,33 @@ def _serve(run: RunLayout, name: str, platform: str, framework: str) -> int:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     _log_to(run.log(name))
     _prepare(platform)
-    worker = _worker(run, name)
+    worker = _worker(run, name, framework)
     _preload(framework, platform)
     for line in sys.stdin:
         folder, _, task = line.strip().rpartition(" ")
         if folder != str(run.folder):
             run = RunLayout(Path(folder))
             _log_to(run.log(name))
-            worker = _worker(run, name)
+            worker = _worker(run, name, framework)
         answers.write(f"{DONE if worker.attempt(task) else FAILED}\n")
     sys.stdout.flush()
     os._exit(0)  # what is held is stored; JAX would take a while to tidy up
 
 
-def _worker(run: RunLayout, name: str) -> "Worker":
-    return Worker(Plan.read(run.plan), run, run.record(name).open("a"))
+def _worker(run: RunLayout, name: str, framework: str) -> "Worker":
+    return Worker(Plan.read(run.plan), run, run.record(name).open("a"), framework)
 
 
 @final
 class Worker:
     """Computes tasks of one plan; what they share stays: code, compiled functions, manifests."""
 
-    def __init__(self, plan: Plan, run: RunLayout, record: IO[str]) -> None:
+    def __init__(
+        self, plan: Plan, run: RunLayout, record: IO[str], framework: str | None = None
+    ) -> None:
         from diffpipe.rules.sweep import Sweep  # imports what computes: the environment is set now
 
-        self._plan, self._run = plan, run
+        self._plan, self._run, self._framework = plan, run, framework
         self._tasks = {task.id: task for task in plan.tasks}
         self._store = Store.open(Path(plan.store), create=False, durable=plan.durable)
         self._sweep = Sweep(plan, self._store, record, _parent_lives())
@@ -98,7 +100,7 @@ class Worker:
             return
         from diffpipe.pipelines.core.describe import Description
 
-        description = Description(self._plan, self._store)
+        description = Description(self._plan, self._store, self._framework)
         description.run()
         description.create()
 

@@ -37,24 +37,39 @@ DTYPES = ("float64", "complex128", "int64", "int32", "uint32", "bool")
 
 @dataclass
 class Description:
-    """The arrays of every step of a plan, as far as they are known."""
+    """The arrays of every step of a plan, as far as they are known.
+
+    framework: the one that this process may import; None: any. Others go on where it stops, from
+    the artefacts that it has made.
+    """
 
     plan: Plan
     store: Store
+    framework: str | None = None
     specs: dict[str, Specs] = field(default_factory=dict)  # key -> its arrays
 
     def run(self) -> None:
         """Describe all steps in order; raises PipelineError, StageError, UsageError."""
         for step in self.plan.steps:
+            if self._is_of_another(step):
+                return
             for key, specs in self._of(step).items():
                 self.specs[key] = specs
         self._check_objective()
 
     def create(self) -> None:
-        """Make the artefacts that do not exist yet."""
+        """Make the artefacts that were described and do not exist yet."""
         for step in self.plan.steps:
-            if step.id in self.plan.to_create:
+            if step.id in self.plan.to_create and step.key in self.specs:
                 self._create(step)
+
+    def _is_of_another(self, step: Step) -> bool:
+        """Whether another framework has to be asked for the shapes of a step."""
+        if self.framework in (None, step.framework) or step.kind != "primal":
+            return False
+        call = _call(step)
+        asked = not call.source and not _is_declared(call)
+        return asked and step.id in self.plan.to_create and self.store.get(step.key) is None
 
     def _create(self, step: Step) -> None:
         manifest = {

@@ -40,6 +40,11 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     framework: str = "jax"
     resources: Resources = Resources()
 
+    @property
+    def group(self) -> str:
+        """What the batches of one sweep over shards have in common."""
+        return self.id.partition("-")[0]
+
 
 def make_tasks(steps: Iterable[Step], missing: Mapping[str, int], jobs: int) -> list[Task]:
     """The tasks that compute the missing slots (step id -> mask of slots), in order.
