@@ -113,7 +113,7 @@ def _program(scope: Scope, name: str, entry: StageEntry, said: FrameworkEntry) -
     there = {each: str(path.resolve()) for each, path in files.items() if path.is_file()}
     return Program(
         uses=entry.uses,
-        path=str(Path(found).resolve()),
+        path=str(Path(found).absolute()),  # a link may be what tells a program its surroundings
         arguments=said.arguments,
         files=there,
         **_given(scope, name, said, jvp="has_jvp"),

@@ -15,7 +15,7 @@ from typing import Any, final
 import msgspec
 import numpy as np
 
-from diffpipe.cache.errors import did_you_mean
+from diffpipe.cache.errors import NonFiniteError, did_you_mean
 from diffpipe.pipelines.core.steps import Call
 from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Pull
 from diffpipe.pipelines.frameworks.http import Answer, Client, Complaint, Protocol
@@ -127,6 +127,7 @@ class _Model:
     def of(cls, call: Call, parameters: Arrays, inputs: Arrays) -> "_Model":
         client = Client.of(call, PROTOCOL)
         given = {n: np.asarray(v) for n, v in _in_order(client, parameters, inputs).items()}
+        _check_finite(client, given)
         shapes = {name: each.shape for name, each in declared(call, rows=-1).items()}
         return cls(client, call.options, given, shapes)
 
@@ -207,6 +208,15 @@ def _check_real(client: Client, what: str, arrays: Mapping[str, Abstract], *dtyp
         if each.dtype not in dtypes:
             hint = "vectors of UM-Bridge are float64"
             raise client.fail(f"{what} {name} is {each.dtype}", hint)
+
+
+def _check_finite(client: Client, given: Mapping[str, np.ndarray]) -> None:
+    for name, each in given.items():
+        if not np.isfinite(each).all():
+            index = int(np.flatnonzero(~np.isfinite(np.ravel(each)))[0])
+            text = f"stage {client.stage}: {name} is {np.ravel(each)[index]} at {index}"
+            hint = "JSON, in which UM-Bridge speaks, has no word for it"
+            raise NonFiniteError(text, hint=hint, stage=client.stage)
 
 
 def _in_order(client: Client, parameters: Arrays, inputs: Arrays) -> dict[str, Any]:

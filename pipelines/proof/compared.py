@@ -20,8 +20,10 @@ _FLAT = 1e-6  # relative to the output: a slope that is zero as far as this is z
 
 @dataclass(frozen=True)
 class Given:
-    """A derivative <w, J v> as a stage gives it: its value, the magnitudes of its terms, and what
-    is known of its error (of one by differences)."""
+    """A derivative <w, J v> as a stage gives it.
+
+    terms: the sum of the magnitudes of its terms; error: what is known of it, of differences.
+    """
 
     value: float
     terms: float
@@ -143,5 +145,7 @@ def _why_open(trial: Trial, moved: Moved, compared: Compared) -> str:
         return f"the stage refuses values near by ({refused})"
     if not np.isfinite(compared.tolerance):
         return "no step gives finite outputs"
-    sharp = compared.tolerance / compared.size if compared.size else np.inf
-    return f"no sharper than {sharp:.0e} of it: a kink or a cut is near, or the outputs scatter"
+    why = "a kink or a cut is near, or the outputs scatter"
+    if compared.size <= compared.tolerance:
+        return f"differences are no sharper: {why}"
+    return f"differences are right to {compared.tolerance / compared.size:.0e} of it: {why}"

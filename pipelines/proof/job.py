@@ -80,7 +80,7 @@ def _examined(point: Point, seed: int) -> dict[str, Any]:
         "framework": step.framework,
         "over": step.over,
         "shard": traits.shard,
-        "rows": min(traits.rows, MOST_ROWS) if traits.event_inputs else traits.rows,
+        "rows": point.first(MOST_ROWS).traits.rows,
         "of_rows": traits.of_rows,
         "findings": [each.to_json() for each in findings],
     }

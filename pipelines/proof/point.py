@@ -87,18 +87,25 @@ class Point:
     def call(self) -> Call:
         return _call(self.step)
 
+    @property
+    def has_one_size(self) -> bool:
+        """Whether the stage takes this number of events and no other, as vectors of UM-Bridge."""
+        return self.step.framework == "umbridge"
+
     def first(self, rows: int) -> "Point":
         """The same for the first events alone; all of it where there is nothing to cut."""
-        return self.between(0, min(rows, self.traits.rows))
+        if self.has_one_size or rows >= self.traits.rows:
+            return self
+        return self.of_events(np.arange(rows))
 
-    def between(self, first: int, stop: int) -> "Point":
-        """The same for some of the events."""
+    def of_events(self, numbers: np.ndarray) -> "Point":
+        """The same for the events of these numbers."""
         if not self.traits.event_inputs:
             return self
         events = self.traits.event_inputs
-        cut = {name: self.inputs[name][first:stop] for name in events}
-        traits = msgspec.structs.replace(self.traits, rows=stop - first)
-        return replace(self, traits=traits, inputs={**self.inputs, **cut})
+        taken = {name: self.inputs[name][numbers] for name in events}
+        traits = msgspec.structs.replace(self.traits, rows=len(numbers))
+        return replace(self, traits=traits, inputs={**self.inputs, **taken})
 
     def write(self, folder: Path) -> None:
         """Save it as JSON and plain arrays."""

@@ -34,8 +34,10 @@ class Moved(NamedTuple):
 
     @property
     def is_symmetric(self) -> bool:
-        """Whether it is a symmetric matrix, which is moved as one: of a covariance, a stage may
-        read one half alone."""
+        """Whether it is a symmetric matrix, which is moved as one.
+
+        Of a covariance, a stage may read one half alone.
+        """
         value = self.value
         return value.ndim == 2 and value.shape == value.T.shape and bool((value == value.T).all())
 

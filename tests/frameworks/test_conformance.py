@@ -1,11 +1,15 @@
 """Every way to run a stage holds the laws: one stage, written in each, in a pipeline of its own."""
 
 import shutil
+import sys
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from servers import SERVERS, serving
 from support import needs, sweep
 
 from diffpipe.cache.store import Store
@@ -18,6 +22,8 @@ from diffpipe.pipelines.proof.trial import Trial
 
 STAGES = Path(__file__).parent / "stages"
 PIPELINE = yaml.safe_load((STAGES / "respond.yaml").read_text())
+ARGUMENTS = ["scale", "shape", "x", "t", "table", "label"]
+UMBRIDGE = {"name": "umbridge", "model": "respond", "arguments": ARGUMENTS}
 EACH = {"y": {}, "z": {"shape": [2]}}  # differences are taken of what is per event
 
 # way -> what its stage has in the pipeline file; a new way is one line
@@ -32,9 +38,12 @@ WAYS = {
     },
     "torch": {"uses": "in_torch:respond", "framework": "torch"},
     "tensorflow": {"uses": "in_tensorflow:respond", "framework": "tensorflow"},
+    "command": {"uses": "./in_command", "framework": {"name": "command", "jvp": True}},
+    "umbridge": {"framework": UMBRIDGE},
+    "tesseract": {"framework": "tesseract"},
 }
-EXTRAS = {name: needs(name) for name in ("torch", "tensorflow")}  # way -> the package it needs
-ALL = [pytest.param(way, marks=EXTRAS.get(way, [])) for way in WAYS]
+PACKAGES = {"torch": "torch", "tensorflow": "tensorflow"} | SERVERS  # way -> the one it needs
+ALL = [pytest.param(way, marks=needs(PACKAGES[way]) if way in PACKAGES else []) for way in WAYS]
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +51,25 @@ def point(tmp_path_factory):
     """The stage of a way, at what the stages before it give."""
     folder = tmp_path_factory.mktemp("ways")
     shutil.copytree(STAGES, folder, dirs_exist_ok=True)
+    program = folder / "in_command"  # -I -S: it needs nothing that is installed
+    program.write_text(f"#!{sys.executable} -IS\n{(STAGES / 'in_command.py').read_text()}")
+    program.chmod(0o755)
     store = Store.open(folder / "store")
+    with ExitStack() as running:
+        address = cache(lambda way: running.enter_context(serving(way, folder)))
 
-    def at(way):
-        path = folder / f"{way}.yaml"
-        stages = PIPELINE["stages"] | {"respond": PIPELINE["stages"]["respond"] | WAYS[way]}
-        path.write_text(yaml.safe_dump(PIPELINE | {"stages": stages}, sort_keys=False))
-        made = assemble(path)
-        sweep(store, before(made, ["respond"]), Request("forward"))
-        step = make_plan(store, made, Request("forward")).step("respond:primal")
-        return Point.of_stage(made, step, store)
+        def at(way, **more):
+            path, said = folder / f"{way}.yaml", WAYS[way] | more
+            if way in SERVERS:
+                said |= {"uses": address(way)}
+            stages = PIPELINE["stages"] | {"respond": PIPELINE["stages"]["respond"] | said}
+            path.write_text(yaml.safe_dump(PIPELINE | {"stages": stages}, sort_keys=False))
+            made = assemble(path)
+            sweep(store, before(made, ["respond"]), Request("forward"))
+            step = make_plan(store, made, Request("forward")).step("respond:primal")
+            return Point.of_stage(made, step, store)
 
-    return at
+        yield at
 
 
 @pytest.mark.parametrize("way", ALL)
@@ -67,12 +83,19 @@ def test_a_way_to_run_a_stage_holds_every_law(point, way):
     assert moved == {"scale", "shape", "x", "t", "table"}
 
 
+@pytest.mark.parametrize("way", [each for each in ALL if each.values[0] == "umbridge"])
+def test_of_vectors_of_one_size_events_that_know_of_others_are_found(point, way):
+    found = examine(point(way, framework=UMBRIDGE | {"model": "leaky"}), names=("rows",), rows=12)
+    failed = {each.array for each in found if each.verdict.value == "failed"}
+    assert failed == {"y"}
+
+
 # a dozen operations deep, of numbers of order one: rounding is some 1e-15
 SAME = 1e-13
-WHOLE = ("numpy", "torch", "tensorflow")
+OTHERS = [each for each in ALL if each.values[0] not in ("jax", "differences")]
 
 
-@pytest.mark.parametrize("way", [each for each in ALL if each.values[0] in WHOLE])
+@pytest.mark.parametrize("way", OTHERS)
 def test_values_and_gradients_are_those_of_jax(point, way):
     with_jax, other = point("jax"), point(way)
     trial = Trial(with_jax)

@@ -2,11 +2,6 @@
 
 import contextlib
 import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -15,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from servers import SERVERS, free_port, serving
 from support import needs, sweep, with_values
 
 from diffpipe.cache.errors import NonFiniteError, PipelineError, StageError
@@ -156,34 +152,6 @@ PROTOCOLS = {"umbridge": umbridge.PROTOCOL, "tesseract": tesseract.PROTOCOL}
 Vectors = dict[str, list[list[float]]]
 
 
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-@contextlib.contextmanager
-def started(command, port, **extra):
-    """A server as a process, once it listens."""
-    server = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **extra
-    )
-    try:
-        for _ in range(600):
-            with socket.socket() as there:
-                if there.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert server.poll() is None, server.stderr.read()
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.communicate()
-
-
-SERVERS = {"umbridge": "umbridge", "tesseract": "tesseract_core"}  # and their packages
-
-
 @pytest.fixture(
     scope="module",
     params=[pytest.param(name, marks=needs(package)) for name, package in SERVERS.items()],
@@ -191,19 +159,10 @@ SERVERS = {"umbridge": "umbridge", "tesseract": "tesseract_core"}  # and their p
 def remote(request, tmp_path_factory):
     """The name of a framework and the address of a server from its own package."""
     name = request.param
-    folder, port = tmp_path_factory.mktemp(name), free_port()
-    if name == "umbridge":
-        (folder / "server.py").write_text(UMBRIDGE)
-        command, variables = [sys.executable, str(folder / "server.py"), str(port)], {}
-    else:
-        (folder / "tesseract_api.py").write_text(TESSERACT)
-        program = shutil.which("tesseract-runtime") or "tesseract-runtime"
-        command = [program, "--version", "1.2", "serve", "--port", str(port)]
-        variables = {
-            "TESSERACT_API_PATH": str(folder / "tesseract_api.py"),
-            "TESSERACT_RUNTIME_OUTPUT_PATH": str(folder),
-        }
-    with started(command, port, env=os.environ | variables, cwd=folder) as address:
+    folder = tmp_path_factory.mktemp(name)
+    (folder / "umbridge_server.py").write_text(UMBRIDGE)
+    (folder / "tesseract_api.py").write_text(TESSERACT)
+    with serving(name, folder) as address:
         yield name, address
 
 
@@ -478,6 +437,15 @@ def test_a_reply_of_nan_or_inf_is_a_refusal(number):
         with pytest.raises(NonFiniteError, match=r"stage solver.*/Evaluate with NaN or Inf"):
             client(address).ask("/Evaluate", Vectors, {})
         assert len(asked) == 1
+
+
+def test_nan_is_not_sent_where_json_has_no_word_for_it(tmp_path):
+    with answering((200, b"{}")) as (address, asked):
+        call = call_of(written(tmp_path, "umbridge", address), tmp_path)
+        given = {"stiffness": np.float64(1.3)}, {"x": np.array([1.0, np.nan, 2.0])}
+        with pytest.raises(NonFiniteError, match="stage solver: x is nan at 1"):
+            framework("umbridge").forward(call, *given)
+        assert asked == []
 
 
 REFUSALS = {
