@@ -9,6 +9,7 @@ import typer
 from diffpipe.cache.errors import UsageError, did_you_mean
 
 TEMPLATES = Path(__file__).parent.parent / "pipelines" / "templates"
+_ALL = "all"  # what is the same in each
 _NAME = "PIPELINE_NAME"  # what stands in the templates for the name
 _EXTRAS = {"torch": "PyTorch", "tensorflow": "TensorFlow"}  # what diffpipe alone does not install
 
@@ -25,7 +26,7 @@ def init(
     """Write a small complete pipeline into a new folder: stage, data, test and README."""
     folder = Path(name)
     _check(name, folder, framework)
-    for path in _write(TEMPLATES / framework, folder, name):
+    for path in _write(framework, folder, name):
         print(f"  {path}")
     if framework in _EXTRAS and find_spec(framework) is None:
         print(f"{_EXTRAS[framework]} is not installed: pip install 'diffpipe[{framework}]'")
@@ -37,7 +38,7 @@ def _check(name: str, folder: Path, framework: str) -> None:
     if not name.isidentifier() or not name.isascii():
         text = f"{name!r} is no name of a pipeline: letters, digits and _"
         raise UsageError(text, hint="it becomes a folder here: diffpipe init my_pipeline")
-    known = sorted(path.name for path in TEMPLATES.iterdir())
+    known = sorted(path.name for path in TEMPLATES.iterdir() if path.name != _ALL)
     if framework not in known:
         hint = did_you_mean(framework, known)
         raise UsageError(f"there is no framework {framework!r} to begin with", hint=hint)
@@ -46,12 +47,13 @@ def _check(name: str, folder: Path, framework: str) -> None:
         raise UsageError(text, hint="choose another name")
 
 
-def _write(template: Path, folder: Path, name: str) -> list[Path]:
-    """Copy the template's files, with the name in its place; those written."""
+def _write(framework: str, folder: Path, name: str) -> list[Path]:
+    """Copy the templates' files, with the name in its place; those written."""
     written = []
+    files = [*(TEMPLATES / _ALL).iterdir(), *(TEMPLATES / framework).iterdir()]
     try:
         folder.mkdir(exist_ok=True)
-        for path in sorted(path for path in template.iterdir() if path.is_file()):
+        for path in sorted((path for path in files if path.is_file()), key=lambda path: path.name):
             (folder / path.name).write_text(path.read_text().replace(_NAME, name))
             written.append(folder / path.name)
     except OSError as error:

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from diffpipe.cache.errors import UsageError
 from diffpipe.cache.store import Store
 from diffpipe.cli.app import app
-from diffpipe.cli.init import TEMPLATES
 from diffpipe.pipelines.core.assemble import assemble
 
 GRADIENT = {"scale": 199.303918868952, "saturation": 0.0475290846956051}  # of numpy's by hand
@@ -99,7 +98,7 @@ def test_what_is_written_is_listed_with_what_to_do_next(here):
     assert "PIPELINE_NAME" not in "".join(path.read_text() for path in (here / "toy").iterdir())
 
 
-@pytest.mark.parametrize("framework", sorted(path.name for path in TEMPLATES.iterdir()))
+@pytest.mark.parametrize("framework", ["jax", "torch", "tensorflow", "numpy", "command"])
 def test_every_framework_says_what_it_needs(here, framework, monkeypatch):
     monkeypatch.setattr("diffpipe.cli.init.find_spec", lambda _: None)
     said = init("toy", "-f", framework)

@@ -34,6 +34,11 @@ Tensors = dict[str, Any]
 class TorchFramework(PlainFramework):
     """Calls a stage eagerly, on the CPU or on the GPU that its worker was given."""
 
+    def __init__(self, platform: str = "cpu") -> None:
+        super().__init__(platform)
+        if platform == "gpu":
+            torch.set_default_device("cuda")  # of constants that a stage makes
+
     def describe(
         self, call: Call, rows: int, parameters: Arrays, inputs: Arrays
     ) -> dict[str, Abstract]:

@@ -29,7 +29,9 @@ def twice_nll(scale, saturation):
 
 @pytest.fixture(scope="module")
 def found():
-    """What `diffpipe run backward --json` says."""
+    """What `diffpipe run backward --json` says; a program is built first."""
+    if (HERE / "Makefile").exists():
+        subprocess.run(["make"], cwd=HERE, check=True)
     command = ["diffpipe", "run", "backward", "--cores", "1", "--json"]
     done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
