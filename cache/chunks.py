@@ -1,6 +1,6 @@
 """Chunks: the bytes of one shard of one array, read and written as zarr v3 lays them down.
 
-Arrays are made by zarr: little-endian, uncompressed, each chunk a file that ends in its crc32c.
+Arrays are little-endian, uncompressed, each chunk a file that ends in its crc32c (`metadata`).
 Here are the files themselves, without zarr or NumPy: importing zarr costs more than a whole
 unchanged rerun, and its 2 to 5 ms per operation more than most stages take for a shard. It also
 removes a trap: zarr does not write a chunk that equals the fill value (a zero gradient would look
@@ -20,6 +20,7 @@ from diffpipe.cache import files, layout, masks
 from diffpipe.cache.errors import DamagedError
 from diffpipe.cache.specs import ArraySpec
 
+Bytes = Any  # what has a length and a buffer to read: bytes, or a NumPy array of uint8
 _CHECKSUM_BYTES = 4
 _RESIDUE = 0x48674BC7  # the crc32c of anything that ends in its own crc32c: no need to cut it off
 _TYPECODES = {"float64": "d", "int64": "q", "bool": "b"}
@@ -50,15 +51,18 @@ def payload(folder: Path, spec: ArraySpec, shard: int) -> memoryview:
     return memoryview(data)[:-_CHECKSUM_BYTES]
 
 
-def write(folder: Path, spec: ArraySpec, shard: int, body: bytes, *, durable: bool = False) -> None:
+def write(folder: Path, spec: ArraySpec, shard: int, *parts: Bytes, durable: bool = False) -> None:
     """Write a chunk with its checksum, whole or not at all.
 
-    Raises ValueError where `body` has another length than a chunk.
+    Raises ValueError where the parts have together another length than a chunk.
     """
-    if len(body) != spec.chunk_nbytes:
-        raise ValueError(f"{len(body)} bytes for a chunk of {spec.chunk_nbytes}")
-    checksum = google_crc32c.value(body).to_bytes(_CHECKSUM_BYTES, "little")
-    files.write(path(folder, spec, shard), body, checksum, durable=durable)
+    size, checksum = sum(map(len, parts)), 0
+    if size != spec.chunk_nbytes:
+        raise ValueError(f"{size} bytes for a chunk of {spec.chunk_nbytes}")
+    for part in parts:
+        checksum = google_crc32c.extend(checksum, part)
+    last = checksum.to_bytes(_CHECKSUM_BYTES, "little")
+    files.write(path(folder, spec, shard), *parts, last, durable=durable)
 
 
 def is_printable(spec: ArraySpec) -> bool:

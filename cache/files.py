@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from diffpipe.cache.errors import DamagedError, StoreError, UnwritableStoreError
 from diffpipe.cache.layout import unique
@@ -67,7 +68,7 @@ def read(path: Path, most: int, least: int = 0) -> bytes:
         return file.readall()
 
 
-def write(path: Path, *parts: bytes, durable: bool = False) -> None:
+def write(path: Path, *parts: Any, durable: bool = False) -> None:
     """Write a file under a temporary name, then give it its own."""
     partial = path.with_name(f"{path.name}.{unique()}.partial")
     try:
@@ -84,9 +85,9 @@ def write(path: Path, *parts: bytes, durable: bool = False) -> None:
         sync(path.parent)
 
 
-def _write_all(file: FileIO, part: bytes) -> None:
+def _write_all(file: FileIO, part: Any) -> None:
     view = memoryview(part)
-    while view:
+    while len(view):
         view = view[file.write(view) :]
 
 

@@ -17,10 +17,10 @@ from typing import Any
 from diffpipe.cache import documents, files, keys, masks
 from diffpipe.cache.errors import DamagedError, StoreError
 from diffpipe.cache.layout import is_name
+from diffpipe.cache.metadata import FILE as _METADATA
 from diffpipe.cache.specs import ArraySpec
 
 _ATTRIBUTE = "diffpipe"
-_METADATA = "zarr.json"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from diffpipe.cache import documents, files, keys, manifest
+from diffpipe.cache import documents, files, keys, manifest, metadata
 from diffpipe.cache.artefact import Artefact
 from diffpipe.cache.errors import DamagedError, NewerStoreError, StoreError
 from diffpipe.cache.files import writing
@@ -101,11 +101,11 @@ class Store:
             files.delete(doomed)
 
     def _publish(self, key: str, made: manifest.Manifest) -> Artefact:
-        from diffpipe.cache import arrays
-
         with writing(self.root):
             staged = self._own(self.layout.staging) / unique()
-            arrays.create_group(staged, {}, made.specs)
+            metadata.write_group(staged)
+            for name, spec in made.specs.items():
+                metadata.write_array(staged / name, spec)
             manifest.write(staged, made)
             if self.durable:
                 files.sync_tree(staged)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from zarr.codecs import Crc32cCodec
 
-from diffpipe.cache import chunks, keys, lock, masks
+from diffpipe.cache import chunks, keys, lock, masks, metadata
 from diffpipe.cache.errors import (
     BusyStoreError,
     DamagedError,
@@ -151,6 +152,34 @@ def test_one_run_at_a_time_holds_the_store_and_the_second_names_the_first(store)
             pass
         assert lock.holder(store)["pid"]
     assert lock.holder(store) is None
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128", "int64", "int32", "uint32", "bool"])
+def test_metadata_are_byte_for_byte_those_that_zarr_writes(tmp_path, dtype):
+    """zarr is not imported where it would take longer than a stage; what it says is law."""
+    specs = {
+        "once": ArraySpec.once((), dtype, "GeV"),
+        "event": ArraySpec.per_event(100, 30, (2, 3), dtype),
+        "shard": ArraySpec.per_shard(7, (4,), dtype, block=2),
+    }
+    metadata.write_group(tmp_path / "ours")
+    group = zarr.create_group(tmp_path / "theirs")
+    fill = np.nan if np.dtype(dtype).kind in "fc" else np.zeros((), dtype)[()]
+    for name, spec in specs.items():
+        metadata.write_array(tmp_path / "ours" / name, spec)
+        group.create_array(
+            name,
+            shape=spec.shape,
+            chunks=spec.chunk,
+            dtype=dtype,
+            fill_value=fill,
+            compressors=[Crc32cCodec()],
+            filters=None,
+            chunk_key_encoding={"name": "default", "separator": "."},
+            attributes={"unit": spec.unit},
+        )
+    for file in ("zarr.json", *(f"{name}/zarr.json" for name in specs)):
+        assert (tmp_path / "ours" / file).read_bytes() == (tmp_path / "theirs" / file).read_bytes()
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128", "int64", "int32", "bool"])

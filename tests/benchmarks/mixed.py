@@ -6,19 +6,32 @@ CPU milliseconds of a forward and a backward pass of `mixed_wide`, with everythi
 compiled before: by hand in one process, arrays handed over in memory; the same with np.save and
 np.load of each array that one stage hands to another; and the workers of a run, a process for each
 framework, arrays through the store. Beside it, what the process takes that plans the run and
-drives Snakemake, whatever the size of the arrays. Two rows of Tesseract (the three steps served
-over HTTP, and in the process that calls them) where tesseract-core is installed.
+drives Snakemake, whatever the size of the arrays. Where tesseract-core is installed: the three
+steps as Tesseracts, in the process that calls them and served over HTTP by three others (client
+and servers together), with replies in JSON, which is its default, and with arrays in base64.
+
+Each repeat goes through all ways at another point, so that a machine which is busy slows down all
+of them; the files of one repeat are deleted before the next. CPU times of other processes come in
+steps of 10 ms.
 """
+
+# ruff: noqa: E402 (the environment has to be there before a framework is imported)
 
 import os
 import platform
+import shutil
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from diffpipe.rules import machine
 
@@ -35,26 +48,40 @@ from diffpipe.rules.drive import Drive
 from diffpipe.rules.here import Here
 
 COUNT = 1_000_000
+WARM = 2  # repeats that are not counted: the first starts workers and compiles
+TESSERACTS = Path(__file__).parent / "tesseracts"
+IN_FILES, WORKERS = "by hand, npy files", "diffpipe: workers"
+Chain = Callable[[float, float], tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A function of the two scales that gives y and its gradient, and what its CPU is read from."""
+
+    run: Chain
+    clocks: dict[str, Callable[[], float]]
 
 
 class Silent:
     """Follows a run and says nothing."""
 
-    def planned(self, plan, records):
-        pass
-
-    def tick(self, queued):
-        pass
-
-    def said(self, text):
-        pass
+    planned = tick = said = staticmethod(lambda *_: None)
 
 
-def by_hand(keep: Callable[[np.ndarray], np.ndarray]) -> Callable[[float, float], tuple]:
-    """The chain as one function of the two scales that gives the value and the gradient.
+def cpu_of(word: str) -> float:
+    """CPU seconds of those processes started by this one whose command has this word."""
+    children = psutil.Process().children(recursive=True)
+    found = [each for each in children if any(word in part for part in each.cmdline())]
+    return sum(sum(each.cpu_times()[:2]) for each in found)
 
-    keep: what happens to each array between two stages.
-    """
+
+def rows(scale_a: float, scale_b: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    u = (np.arange(COUNT) + 0.5) / COUNT
+    return scale_a * u, scale_b * (1.0 - u), u
+
+
+def by_hand(keep: Callable[[np.ndarray], np.ndarray]) -> Chain:
+    """The chain as one function; keep: what happens to each array between two stages."""
     import jax
     import tensorflow as tf
     import torch
@@ -75,9 +102,9 @@ def by_hand(keep: Callable[[np.ndarray], np.ndarray]) -> Callable[[float, float]
             y = tf.reduce_mean(tf.square(x))
         return tape.gradient(y, x)
 
-    def run(scale_a: float, scale_b: float) -> tuple:
-        u = (np.arange(COUNT) + 0.5) / COUNT
-        a, b = keep(scale_a * u), keep(scale_b * (1.0 - u))
+    def run(scale_a: float, scale_b: float) -> tuple[float, float, float]:
+        a, b, u = rows(scale_a, scale_b)
+        a, b = keep(a), keep(b)
         with torch.no_grad():
             total = keep((torch.from_numpy(a) + torch.from_numpy(b)).numpy())
         product = keep(np.asarray(multiply(total, b)))
@@ -106,62 +133,96 @@ def through_files(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
     return keep
 
 
-def cpu_ms(run: Callable[[], object], clock: Callable[[], float]) -> float:
-    start = clock()
-    run()
-    return 1e3 * (clock() - start)
+def by_tesseract(add: Any, multiply: Any, square: Any) -> Chain:
+    """The chain as its user writes it: outputs of one are inputs of the next, by name."""
+
+    def run(scale_a: float, scale_b: float) -> tuple[float, float, float]:
+        a, b, u = rows(scale_a, scale_b)
+        first = {"a": a, "b": b}
+        second = add.apply(first)
+        third = multiply.apply(second)
+        y = square.apply(third)["y"]
+        pulled = square.vector_jacobian_product(third, ["product"], ["y"], {"y": 1.0})
+        pulled = multiply.vector_jacobian_product(second, ["sum", "b"], ["product"], pulled)
+        pulled = add.vector_jacobian_product(first, ["a", "b"], ["sum", "b"], pulled)
+        return float(y), pulled["a"] @ u, pulled["b"] @ (1.0 - u)
+
+    return run
 
 
-def cpu_of_workers() -> float:
-    """CPU seconds of the processes that this one started, to 10 ms."""
-    workers = psutil.Process().children(recursive=True)
-    return sum(sum(each.cpu_times()[:2]) for each in workers)
+def staged(folder: Path, place: Here) -> Chain:
+    """A run of the pipeline by warm workers, on a store below the folder."""
+
+    def run(scale_a: float, scale_b: float) -> tuple[float, float, float]:
+        set_values = {"scale_a": scale_a, "scale_b": scale_b}
+        made = assemble(library.find("mixed_wide"), set_values=set_values)
+        store = Store.open(folder / "store")
+        found = Drive(store, made, Request("backward"), place, Silent()).run().results
+        return found.objective, found.gradient["scale_a"], found.gradient["scale_b"]
+
+    return run
 
 
-def staged(folder: Path, repeats: int) -> tuple[list[float], list[float], tuple]:
-    """CPU of the workers and of this process for a run, and the last value and gradient."""
-    store, place = Store.open(folder / "store"), Here(cores=1)
-    workers, drivers, found = [], [], None
-    with place.kept():
-        for number in range(repeats + 1):
-            made = assemble(library.find("mixed_wide"), set_values=scales(number))
-            drive = Drive(store, made, Request("backward"), place, Silent())
-            before, start = (cpu_of_workers() if number else 0.0), time.process_time()
-            found = drive.run().results
-            workers.append(1e3 * (cpu_of_workers() - before))
-            drivers.append(1e3 * (time.process_time() - start))
-    gradient = found.gradient
-    return workers[1:], drivers[1:], (found.objective, gradient["scale_a"], gradient["scale_b"])
+@contextmanager
+def tesseracts() -> Iterator[list[Way]]:
+    """In process, and by three servers at 127.0.0.1."""
+    if find_spec("tesseract_core") is None:
+        yield []
+        return
+    from tesseract_core import Tesseract
+
+    apis = [TESSERACTS / name / "tesseract_api.py" for name in ("add", "multiply", "square")]
+    inside = by_tesseract(*(Tesseract.from_tesseract_api(each) for each in apis))
+    ways = [Way(inside, {"Tesseract, in process": time.process_time})]
+
+    def with_servers() -> float:
+        return time.process_time() + cpu_of("tesseract-runtime")
+
+    with ExitStack() as served:
+        started = [Tesseract.from_source(each, python_executable=sys.executable) for each in apis]
+        there = [served.enter_context(each) for each in started]
+        for reply in ("json+base64", "json"):
+            chain = by_tesseract(*(each.with_encoding(output_format=reply) for each in there))
+            ways.append(Way(chain, {f"Tesseract, HTTP, {reply}": with_servers}))
+        yield ways
 
 
-def scales(number: int) -> dict[str, float]:
-    """Another point for every run."""
-    return {"scale_a": 1.0 + 0.01 * number, "scale_b": 2.0}
+def measure(ways: list[Way], folder: Path, repeats: int) -> tuple[dict[str, list[float]], float]:
+    """CPU milliseconds by clock, and the largest relative difference between any two ways."""
+    taken, differences = defaultdict(list), []
+    for number in range(repeats + WARM):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        answers = []
+        for way in ways:
+            before = {label: clock() for label, clock in way.clocks.items()}
+            answers.append(way.run(1.0 + 0.01 * number, 2.0))
+            for label, clock in way.clocks.items():
+                taken[label].append(1e3 * (clock() - before[label]))
+        differences.append(np.abs(np.array(answers[1:]) / answers[0] - 1).max())
+    return {label: times[WARM:] for label, times in taken.items()}, np.max(differences)
 
 
 def main(repeats: int) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        in_memory, in_files = by_hand(lambda values: values), by_hand(through_files(folder))
-        rows: dict[str, list[float]] = {"by hand": [], "by hand, npy files": []}
-        expected: tuple = ()
-        for number in range(repeats + 1):
-            point = scales(number)
-            for label, run in zip(rows, (in_memory, in_files), strict=True):
-                taken = cpu_ms(lambda run=run, point=point: run(**point), time.process_time)
-                rows[label].append(taken)
-            expected = in_memory(**point)
-        rows = {label: times[1:] for label, times in rows.items()}
-        rows["diffpipe: workers"], rows["diffpipe: driver"], found = staged(folder, repeats)
-    difference = max(abs(f / e - 1) for f, e in zip(found, expected, strict=True))
+    place = Here(cores=1)
+    with tempfile.TemporaryDirectory() as name, place.kept(), tesseracts() as more:
+        folder = Path(name) / "repeat"
+        clocks = {WORKERS: lambda: cpu_of("rules.worker"), "diffpipe: driver": time.process_time}
+        ways = [
+            Way(by_hand(lambda values: values), {"by hand": time.process_time}),
+            Way(by_hand(through_files(folder)), {IN_FILES: time.process_time}),
+            Way(staged(folder, place), clocks),
+            *more,
+        ]
+        taken, difference = measure(ways, folder, repeats)
+    assert difference < 1e-12, difference  # sums of a million terms in other orders
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
-    print(f"{COUNT} floats, median of {repeats}; values and gradients agree to {difference:.0e}")
-    for label, times in rows.items():
-        print(f"{label:24}{statistics.median(times):8.0f} CPU ms")
-    ratio = statistics.median(rows["diffpipe: workers"]) / statistics.median(
-        rows["by hand, npy files"]
-    )
-    print(f"workers / by hand with npy files: {ratio:.2f}")
+    print(f"{COUNT} floats, {repeats} repeats; values and gradients agree to {difference:.0e}")
+    print(f"{'CPU ms':28}{'median':>8}{'least':>8}")
+    for label, times in taken.items():
+        print(f"{label:28}{statistics.median(times):8.0f}{min(times):8.0f}")
+    ratios = [of(taken[WORKERS]) / of(taken[IN_FILES]) for of in (statistics.median, min)]
+    print(f"{'workers / npy files':28}{ratios[0]:8.2f}{ratios[1]:8.2f}")
 
 
 if __name__ == "__main__":
