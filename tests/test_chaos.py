@@ -40,6 +40,7 @@ def test_law_5_a_sweep_killed_at_random_moments_ends_with_the_same_store(calm, t
 # --- two runs at once
 
 
+@pytest.mark.slow  # two whole runs
 def test_of_two_runs_on_one_store_one_is_refused_and_one_that_waits_ends_with_the_same(tmp_path):
     store = Store(tmp_path / "store")
     with chaos.started(SMALL, tmp_path) as first:
@@ -158,7 +159,14 @@ def test_a_complete_store_may_be_write_protected(protected):
     assert [document(done)[each] for each in SAME] == [document(first)[each] for each in SAME]
 
 
-@pytest.mark.parametrize("lost", ["objects/*/gradient.rate/c", "objects/*/area/c", "nothing"])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param("objects/*/gradient.rate/c", marks=pytest.mark.slow),
+        "objects/*/area/c",
+        "nothing",
+    ],
+)
 def test_what_a_write_protected_store_lacks_is_an_error(disk, protected, lost):
     for path in (disk[0] / "store").glob(lost):
         path.unlink()
@@ -169,11 +177,8 @@ def test_what_a_write_protected_store_lacks_is_an_error(disk, protected, lost):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(
-    "size",
-    [pytest.param("96k", marks=pytest.mark.slow), "2m"],
-    ids=["at once", "in the middle"],
-)
+@pytest.mark.slow  # a sweep that nothing disturbs, to compare with
+@pytest.mark.parametrize("size", ["96k", "2m"], ids=["at once", "in the middle"])
 def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(disk, calm, size):
     folder, remount = disk
     store = Store(folder / "store")

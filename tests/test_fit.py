@@ -78,7 +78,11 @@ def closed_form(free, fixed=(), prior=True):
     return np.linalg.solve(hessian, slope), np.linalg.inv(hessian)
 
 
-@pytest.mark.parametrize("minimizer", MINIMIZERS)
+SLOW = ("adam", "lbfgs")  # many calls
+EACH = [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in MINIMIZERS]
+
+
+@pytest.mark.parametrize("minimizer", EACH)
 def test_every_minimizer_finds_the_closed_form_and_its_covariance(shared, minimizer):
     steps = 80 if minimizer == "adam" else None
     rate = 0.1 if minimizer == "adam" else 0.01
@@ -299,6 +303,7 @@ def test_names_may_be_patterns_and_keep_the_order_of_the_pipeline():
         chosen(made, ["x*"])
 
 
+@pytest.mark.slow  # fits by all that change
 def test_an_objective_in_other_units_gives_the_same_fit(shared):
     """log L instead of 2 log L: half of chi^2, which rises by a half at one sigma."""
     made = assemble(LINE)

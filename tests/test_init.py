@@ -67,6 +67,7 @@ def test_a_template_passes_its_own_test_and_has_the_gradient_of_all(tested, fram
         assert gradient == pytest.approx(GRADIENT[name], rel=1e-12)  # sums over 2000 events
 
 
+@pytest.mark.slow  # a fit
 @pytest.mark.skipif(not BUILDS, reason="there is no compiler here")
 def test_a_template_can_be_fitted(tested):
     folder, _ = tested("command")

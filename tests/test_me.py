@@ -226,6 +226,7 @@ def test_the_stage_gives_the_sum_and_its_gradient(tmp_path, generated):
     assert found["gradient"]["MT"] == pytest.approx(wanted, rel=1e-8)
 
 
+@pytest.mark.slow  # whole runs; the rules are tested by themselves
 def test_the_stage_looks_at_the_first_shards_momenta(tmp_path, generated):
     words = ["run", "forward", generated(shift=3.0)]
     done = diffpipe(*words, store=tmp_path / "store")
@@ -244,6 +245,7 @@ def test_a_process_that_cannot_be_is_said_before_anything_runs(tmp_path, generat
     assert "charge is not conserved" in done.stderr
 
 
+@pytest.mark.slow  # whole runs; the rules are tested by themselves
 def test_a_card_can_be_data(tmp_path, generated):
     (tmp_path / "card.dat").write_text("BLOCK SMINPUTS\n 3 0.13\n")
     path = Path(generated())

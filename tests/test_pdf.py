@@ -283,6 +283,7 @@ def _at(arrays, x, q):
     return bicubic.densities(table, x, bicubic.scale(table, q))
 
 
+@pytest.mark.slow  # whole commands
 def test_a_set_is_an_input(folder, monkeypatch):
     monkeypatch.chdir(folder)
     words = ("--input", "lhapdf:toy/0", *QUICK[2:], "--order", "LO")
@@ -326,6 +327,7 @@ def flat(parameters, inputs):
 """
 
 
+@pytest.mark.slow  # whole commands
 def test_a_function_is_an_input(tmp_path, monkeypatch):
     (tmp_path / "own_densities.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)

@@ -88,6 +88,7 @@ def test_the_fits_that_are_shown_run_and_give_what_is_shown(tmp_path):
         assert all(row in README for row in rows)
 
 
+@pytest.mark.slow  # three runs
 def test_the_gradient_of_the_example_is_that_of_finite_differences(example):
     def run(direction, lifetime):
         words = ["run", direction, "--set", f"lifetime={lifetime}", "--json"]

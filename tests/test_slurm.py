@@ -64,6 +64,7 @@ def computed(store):
     return len(executions(Store(store)))
 
 
+@pytest.mark.slow  # jobs that wait for each other
 def test_each_task_is_a_job_with_what_its_stages_ask_for(idle, tmp_path):
     run = started(SLOW, tmp_path, *ON_SLURM, "--jobs", "3", "--time", "7 min")
     wait_until(lambda: len(idle.jobs()) >= 3)

@@ -5,13 +5,15 @@ yet is created empty. This is where a wrong shape, dtype, option or output name 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from diffpipe.cache.errors import PipelineError, UsageError, did_you_mean
 from diffpipe.cache.specs import ArraySpec
 from diffpipe.cache.store import Store
+from diffpipe.pipelines.core import cuts
 from diffpipe.pipelines.core.compute import parameters, run_source
+from diffpipe.pipelines.core.conform import check_declared, check_storable
 from diffpipe.pipelines.core.data import read_data
 from diffpipe.pipelines.core.environment import cpu_type
 from diffpipe.pipelines.core.plan import Plan
@@ -32,7 +34,6 @@ from diffpipe.pipelines.frameworks.registry import runner, tracer
 from diffpipe.pipelines.frameworks.stage_code import reporting
 
 Specs = dict[str, ArraySpec]
-DTYPES = ("float64", "complex128", "int64", "int32", "uint32", "bool")
 
 
 @dataclass
@@ -102,7 +103,7 @@ class Description:
         if not call.source and call.sample and call.sample[0] % call.sample[1]:
             self._check_rows(step, self._outputs(step, step.slots - 1), step.slots - 1)
         self._check_declared(call, outputs)
-        found = {step.key: {name: _spec(step, name, each) for name, each in outputs.items()}}
+        found = {step.key: {name: cuts.output(step, name, each) for name, each in outputs.items()}}
         if step.residuals:
             given = self._abstract(parameters(call)), self._inputs(step, 0)
             kept = tracer(step).describe_residuals(call, *given)
@@ -171,8 +172,8 @@ class Description:
                 text = f"stage {call.stage} declares output {name!r}, which it does not give"
                 raise PipelineError(text, hint=hint, stage=call.stage)
         for name, each in outputs.items():
-            _check_dtype(call, name, each)
-            _check_as_declared(call, name, each)
+            check_storable(call, name, each)
+            check_declared(call, name, each)
 
     def _pullback(self, step: Step) -> Specs:
         call = _call(step)
@@ -186,7 +187,7 @@ class Description:
         values = parameters(call)
         for name in step.active_parameters:
             unit = per("objective", call.parameter_units[name])
-            found[gradient_array(name)] = _partial(step, values[name].shape, "float64", unit)
+            found[gradient_array(name)] = cuts.partial(step, values[name].shape, "float64", unit)
         if call.steps is not None:
             found |= {error_array(name): spec for name, spec in found.items()}
         return found
@@ -194,14 +195,14 @@ class Description:
     def _cotangent(self, step: Step, source: Source, spec: ArraySpec) -> ArraySpec:
         if source.slot:
             return spec
-        return _partial(step, spec.shape, spec.dtype, spec.unit)
+        return cuts.partial(step, spec.shape, spec.dtype, spec.unit)
 
     def _tangent(self, step: Step) -> Specs:
         assert step.along is not None
         primal = self.specs[step.ingredients["primal"]]
         found = {name: primal[name] for name in step.along.outputs}
         return {
-            tangent_array(name): _with_directions(step, spec)
+            tangent_array(name): cuts.tangent(step, spec)
             for name, spec in found.items()
             if Abstract(spec.shape, spec.dtype).is_differentiable
         }
@@ -260,68 +261,6 @@ def _describe_source(call: Call) -> dict[str, Abstract]:
                 raise ValueError(f"column {name} has shape {each.shape} for {few} events")
             found[name] = Abstract((call.sample[1], *each.shape[1:]), str(each.dtype))
     return found
-
-
-def _check_dtype(call: Call, name: str, each: Abstract) -> None:
-    if each.dtype not in DTYPES:
-        raise PipelineError(
-            f"stage {call.stage}: output {name} has dtype {each.dtype}",
-            hint=f"stored are {', '.join(DTYPES)}; cast it in the stage",
-            stage=call.stage,
-        )
-    if 0 in each.shape:
-        raise PipelineError(
-            f"stage {call.stage}: output {name} is empty: shape {each.shape}", stage=call.stage
-        )
-
-
-def _check_as_declared(call: Call, name: str, each: Abstract) -> None:
-    declared = call.declared.get(name, {})
-    per_event = call.sample is not None and name not in call.summed
-    shape = each.shape[1:] if per_event else each.shape
-    for what, said, found in (
-        ("shape", declared.get("shape"), list(shape)),
-        ("dtype", declared.get("dtype"), each.dtype),
-    ):
-        if said is not None and (list(said) if what == "shape" else said) != found:
-            raise PipelineError(
-                f"stage {call.stage}: output {name} has {what} {found}, declared {said}",
-                stage=call.stage,
-            )
-
-
-def _spec(step: Step, name: str, each: Abstract) -> ArraySpec:
-    call = _call(step)
-    unit = call.units.get(name, "1")
-    if call.sample is None:
-        return ArraySpec.once(each.shape, each.dtype, unit)
-    count, shard, _ = call.sample
-    if name in call.summed:
-        return ArraySpec.per_shard(step.slots, each.shape, each.dtype, unit, step.block)
-    return ArraySpec.per_event(count, shard, each.shape[1:], each.dtype, unit)
-
-
-def _partial(step: Step, shape: tuple[int, ...], dtype: str, unit: str) -> ArraySpec:
-    if step.over == "once":
-        return ArraySpec.once(shape, dtype, unit)
-    return ArraySpec.per_shard(step.slots, shape, dtype, unit, step.block)
-
-
-def _with_directions(step: Step, spec: ArraySpec) -> ArraySpec:
-    """The array of the tangents of an output: a row per direction in each of its slots."""
-    assert step.along is not None
-    many = step.along.count
-    if spec.placement == "event":
-        return replace(
-            spec,
-            shape=(spec.shape[0], many, *spec.shape[1:]),
-            chunk=(spec.chunk[0], many, *spec.chunk[1:]),
-        )
-    if spec.placement == "shard":
-        return ArraySpec.per_shard(
-            step.slots, (many, *spec.shape[1:]), spec.dtype, spec.unit, step.block
-        )
-    return ArraySpec.once((many, *spec.shape), spec.dtype, spec.unit)
 
 
 def _is_declared(call: Call) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from diffpipe.cache.errors import DiffpipeError
-from diffpipe.pipelines.core.describe import DTYPES
+from diffpipe.pipelines.core.conform import DTYPES
 from diffpipe.pipelines.core.ways import TRACED
 from diffpipe.pipelines.frameworks.base import Abstract
 from diffpipe.pipelines.frameworks.plain import declared

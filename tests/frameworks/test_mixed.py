@@ -1,6 +1,9 @@
 """Chains over several frameworks: the founding example, a million floats, a calibration."""
 
+# ruff: noqa: E501 (a stage of a pipeline file is a line)
+
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -109,3 +112,55 @@ def test_a_fit_finds_the_constants_that_the_counts_were_made_with(tmp_path):
     for name, value in made_with.items():
         pull = (fitted[name]["value"] - value) / fitted[name]["error"]
         assert abs(pull) < 3, name  # counts with Poisson noise
+
+
+NETWORK = """
+pipeline: network
+parameters: {w: [[0.5, -0.3]], b: [0.1]}
+events: {uses: "rows:rows", count: 24, shard: 6}
+stages:
+  score: {uses: "net:score", framework: torch, over: events, inputs: {x: events.x}, parameters: [w, b]}
+  mean:  {uses: "mean:mean", framework: tensorflow, over: events, inputs: {y: score.y}, outputs: {total: {sum: true}}}
+objective: mean.total
+"""
+ROWS = """
+import numpy as np
+
+def rows(start, stop, *, count, seed):
+    n = np.arange(start, stop) / count
+    return {"x": np.stack([n, n**2], axis=1)}
+"""
+NET = """
+import torch
+
+NET = torch.nn.Linear(2, 1)
+
+def score(parameters, inputs):
+    weights = {"weight": parameters["w"], "bias": parameters["b"]}
+    return {"y": torch.tanh(torch.func.functional_call(NET, weights, inputs["x"]))[:, 0]}
+"""
+MEAN = """
+import tensorflow as tf
+
+TRACES = []
+
+def mean(parameters, inputs):
+    TRACES.append(1)  # when it is traced, not when it is run
+    return {"total": tf.reduce_sum(inputs["y"])}
+"""
+
+
+def test_weights_of_a_module_are_parameters_and_a_graph_is_traced_once_a_worker(store, tmp_path):
+    for name, text in (("rows.py", ROWS), ("net.py", NET), ("mean.py", MEAN)):
+        (tmp_path / name).write_text(text)
+    (tmp_path / "pipeline.yaml").write_text(NETWORK)
+    found, plan = results(store, assemble(tmp_path / "pipeline.yaml"))
+    n = np.arange(24) / 24
+    x, w, b = np.stack([n, n**2], axis=1), np.array([0.5, -0.3]), 0.1
+    slope = 1.0 - np.tanh(x @ w + b) ** 2
+    np.testing.assert_allclose(np.ravel(found.gradient["w"]), slope @ x, rtol=1e-13)
+    np.testing.assert_allclose(found.gradient["b"], [slope.sum()], rtol=1e-13)  # sums of 24 terms
+    assert (
+        len(sys.modules["mean"].TRACES) == 2
+    )  # forward, and the pullback; four shards have one shape
+    assert {step.framework for step in plan.steps} == {"jax", "torch", "tensorflow"}

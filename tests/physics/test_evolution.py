@@ -79,6 +79,7 @@ def inner(left, right):
     return [float(np.vdot(left[name], right[name])) for name in left]
 
 
+@pytest.mark.slow  # derivatives in all parameters are compiled
 @pytest.mark.parametrize("name", sorted(parameters()))
 def test_derivatives_are_those_of_finite_differences(linearised, name):
     tangent, cotangent = directions()
@@ -117,6 +118,7 @@ def test_momentum_and_numbers_stay(scheme):
     np.testing.assert_allclose(made["number_sums"], [2.0, 1.0, 0.0], atol=2e-4)
 
 
+@pytest.mark.slow  # derivatives in all parameters are compiled
 def test_back_and_forth_gives_the_input_back():
     far = 30.0
     up = precise(scales=(Q0 * (1 + 1e-9), far))({}, {})

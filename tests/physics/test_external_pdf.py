@@ -474,6 +474,7 @@ def loss(parameters, inputs):
 """
 
 
+@pytest.mark.slow  # a whole pipeline is compiled
 def test_a_pipeline_pulls_a_gradient_through_both(tmp_path, store):
     written(tmp_path / "toy.tar", files())
     np.savez(tmp_path / "table.npz", **by_hand(2)[0])

@@ -699,6 +699,7 @@ def total(parameters, inputs):
 """
 
 
+@pytest.mark.slow  # a whole pipeline is compiled
 def test_a_pipeline_reads_a_set_and_pulls_a_gradient_back(folder, tmp_path, store):
     (tmp_path / "stages.py").write_text(STAGES)
     path = tmp_path / "pipeline.yaml"

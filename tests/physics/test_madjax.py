@@ -308,6 +308,7 @@ def moved(element, x):
     return element.squared({"MZ": mz, "WZ": wz}, p)
 
 
+@pytest.mark.slow  # madjax's own pullback is compiled
 @STOCKED
 def test_gradients_reach_parameters_and_momenta_of_beams_on_the_axis(package):
     elements = [open_backend(package(), EE), *build(EE)]
@@ -317,6 +318,7 @@ def test_gradients_reach_parameters_and_momenta_of_beams_on_the_axis(package):
     np.testing.assert_allclose(ours / size, expected / size, rtol=0.0, atol=1e-12)
 
 
+@pytest.mark.slow  # madjax's own pullback is compiled
 @STOCKED
 def test_gradients_on_the_axis_are_nan_without_the_rotation(package):
     element, p = open_backend(package(), EE), points.sample([0.0, 0.0], [0.0, 0.0], 8)

@@ -97,6 +97,7 @@ def agrees_with_differences(function, point, slope, step=1e-5):
     assert slope == pytest.approx((up - down) / (2.0 * step), rel=1e-6)
 
 
+@pytest.mark.slow  # an evolution is compiled
 def test_densities_by_the_operator_are_those_that_evolve_themselves(made, of, outputs):
     theory = {"alphas_mz": 0.118, "mc": 1.43, "mb": 4.5}
     weights = {f"pdf.{name}": each for name, each in starting_values(made).items()}

@@ -94,6 +94,7 @@ def plan_wrt(made):
     return ["alphas_mz", "mc", *own]
 
 
+@pytest.mark.slow  # whole runs
 def test_kernels_are_computed_once(store, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     made = function(tmp_path)

@@ -232,6 +232,7 @@ def pulled(unit, masses, energy, cotangent):
     return jax.vjp(run, unit, masses, energy)[1](cotangent)
 
 
+@pytest.mark.slow  # pullbacks are compiled
 @pytest.mark.parametrize("masses", [MASSES, pytest.param((0.0,) * 4, marks=pytest.mark.slow)])
 def test_derivatives_are_finite_at_the_edges_of_the_cube_and_on_the_axis(masses):
     ends = np.array([0.0, 2.0**-53, 1e-9, 0.5, 1.0 - 2.0**-53, 1.0])

@@ -202,6 +202,7 @@ def folded(ttbar):
     return Folded(ttbar)
 
 
+@pytest.mark.slow  # g g > t t~ is compiled
 def test_cross_section_of_top_pairs_is_that_of_the_analytic_formulae(ttbar, folded):
     wanted, found = folded(MT), ttbar.outputs["histogram.moments"][:, 0]
     # 65536 quasi-random events: 2e-6 of the total, at most 1.3e-4 of a bin
