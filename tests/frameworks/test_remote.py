@@ -152,7 +152,7 @@ PROTOCOLS = {"umbridge": umbridge.PROTOCOL, "tesseract": tesseract.PROTOCOL}
 Vectors = dict[str, list[list[float]]]
 
 
-UMBRIDGE = [pytest.param("umbridge", marks=needs("umbridge"))]
+ONLY_UMBRIDGE = [pytest.param("umbridge", marks=needs("umbridge"))]
 
 
 @pytest.fixture(
@@ -270,7 +270,7 @@ def test_a_server_is_asked_shard_by_shard(remote, store, tmp_path):
     assert executed["solver", "pullback"] == -(-count // 3)
 
 
-@pytest.mark.parametrize("remote", UMBRIDGE, indirect=True)
+@pytest.mark.parametrize("remote", ONLY_UMBRIDGE, indirect=True)
 def test_a_short_last_shard_does_not_fit_a_vector_of_fixed_size(remote, store, tmp_path):
     with pytest.raises(PipelineError, match="input x has 1 values, that of the model 3"):
         sweep(store, over_events(tmp_path, *remote, 7))
@@ -304,7 +304,7 @@ def test_sizes_of_other_arrays_are_refused_at_the_join(remote, store, tmp_path):
         framework(remote[0]).describe(call, 1, *given)
 
 
-@pytest.mark.parametrize("remote", UMBRIDGE, indirect=True)
+@pytest.mark.parametrize("remote", ONLY_UMBRIDGE, indirect=True)
 def test_a_derivative_that_a_server_does_not_have_is_refused_with_what_to_write(remote, tmp_path):
     name, address = remote
     made = written(tmp_path, name, address, more="20 s, model: blunt")
@@ -319,7 +319,7 @@ def test_a_derivative_that_a_server_does_not_have_is_refused_with_what_to_write(
     assert "jvp: false" in refused.value.hint
 
 
-@pytest.mark.parametrize("remote", UMBRIDGE, indirect=True)
+@pytest.mark.parametrize("remote", ONLY_UMBRIDGE, indirect=True)
 def test_a_model_without_derivatives_is_differentiated_by_differences(remote, store, tmp_path):
     words = {"more": "20 s, model: blunt", "derivative": "finite-difference"}
     plan, _ = sweep(store, written(tmp_path, *remote, **words))
