@@ -1,7 +1,7 @@
 """Metadata of zarr v3, the bytes that zarr itself would write.
 
-zarr takes 5 ms for each empty array and 0.15 s to be imported, more than most stages take for a
-shard; the documents are a few lines, and a test holds them against zarr's own.
+zarr takes some ms for each empty array, and a quarter of a second to be imported, more than most
+stages take for a shard; the documents are a few lines, and a test holds them against zarr's own.
 """
 
 import json

@@ -20,8 +20,8 @@ _ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-# glibc gives large arrays back to the kernel and asks for them again page by page, which takes more
-# time than most stages on wide arrays do; read when a process starts, so it is for those to come
+# glibc gives large arrays back to the kernel and asks for them again, a page fault for each 4 kB;
+# read when a process starts, so it is for those to come
 KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),

@@ -25,10 +25,11 @@ from diffpipe.pipelines.core.describe import Description
 from diffpipe.pipelines.core.functions import load
 from diffpipe.pipelines.core.model import Checkpoint, DataRef, Pipeline, Stage
 from diffpipe.pipelines.core.plan import Plan, Request, make_plan
-from diffpipe.pipelines.core.steps import Code, DataSource, Source, Step
+from diffpipe.pipelines.core.steps import Code, DataSource, Step
 from diffpipe.pipelines.frameworks.base import Pull
 from diffpipe.pipelines.frameworks.registry import framework
 from diffpipe.pipelines.frameworks.stage_code import load_stage
+from diffpipe.pipelines.proof.point import Stored
 from diffpipe.rules import runs
 from diffpipe.rules.sweep import Sweep
 
@@ -219,7 +220,7 @@ def with_residuals(made: Pipeline) -> Pipeline:
 def adjoint_pair(store: Store, step: Step, generator: np.random.Generator) -> tuple[float, ...]:
     """<w, J v>, <J^T w, v> of one slot of a pullback, and the sum of the terms' magnitudes."""
     shard = step.slots - 1
-    given = jax.tree.map(jnp.asarray, compute.inputs(step, shard, StoreReader(store)))
+    given = jax.tree.map(jnp.asarray, compute.inputs(step, shard, Stored(store)))
     numbers = compute.parameters(step.call)
     point = {"inputs": {name: given[name] for name in step.active_inputs}, "parameters": {}}
     point["inputs"] = {n: v for n, v in point["inputs"].items() if v.dtype.kind == "f"}
@@ -242,16 +243,3 @@ def adjoint_pair(store: Store, step: Step, generator: np.random.Generator) -> tu
     terms = [np.asarray(pulled[name]) * flat[name] for name in flat]
     scale = sum(np.sum(abs(each)) for each in terms)
     return float(sum(forward)), float(sum(np.sum(each) for each in terms)), float(scale)
-
-
-class StoreReader:
-    """Reads sources straight from a store."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    def __call__(self, source: Source, shard: int) -> np.ndarray:
-        return self.store.get(source.key).read(source.array, shard if source.slot else 0)
-
-    def has(self, source: Source) -> bool:
-        return source.array in self.store.get(source.key).specs

@@ -27,9 +27,8 @@ from diffpipe.pipelines.core.steps import (
     tangent_array,
 )
 from diffpipe.pipelines.core.units import per
-from diffpipe.pipelines.core.ways import TRACED
 from diffpipe.pipelines.frameworks.base import Abstract
-from diffpipe.pipelines.frameworks.plain import declared
+from diffpipe.pipelines.frameworks.plain import declared, is_declared
 from diffpipe.pipelines.frameworks.registry import runner, tracer
 from diffpipe.pipelines.frameworks.stage_code import reporting
 
@@ -69,7 +68,7 @@ class Description:
         if self.framework in (None, step.framework) or step.kind != "primal":
             return False
         call = _call(step)
-        asked = not call.source and not _is_declared(call)
+        asked = not call.source and not is_declared(call)
         return asked and step.id in self.plan.to_create and self.store.get(step.key) is None
 
     def _create(self, step: Step) -> None:
@@ -118,7 +117,7 @@ class Description:
         given = self._abstract(parameters(call)), self._inputs(step, shard)
         with reporting(step.stage):
             rows = call.rows(shard)
-            if _is_declared(call):
+            if is_declared(call):
                 outputs = declared(call, rows)
             else:
                 outputs = runner(step).describe(call, rows, *given)
@@ -261,11 +260,6 @@ def _describe_source(call: Call) -> dict[str, Abstract]:
                 raise ValueError(f"column {name} has shape {each.shape} for {few} events")
             found[name] = Abstract((call.sample[1], *each.shape[1:]), str(each.dtype))
     return found
-
-
-def _is_declared(call: Call) -> bool:
-    """Whether a framework that could find the shapes need not be imported for them."""
-    return call.framework in TRACED and call.framework != "jax" and bool(call.declared)
 
 
 def _call(step: Step) -> Call:

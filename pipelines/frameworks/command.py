@@ -18,9 +18,10 @@ from typing import Any, final
 import numpy as np
 
 from diffpipe.pipelines.core.steps import Call
-from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Pull
+from diffpipe.pipelines.frameworks.base import Arrays, Pull
 from diffpipe.pipelines.frameworks.exchange import Expected, exchange
 from diffpipe.pipelines.frameworks.plain import (
+    Both,
     PlainFramework,
     all_cotangents,
     declared,
@@ -32,12 +33,6 @@ from diffpipe.pipelines.frameworks.plain import (
 @final
 class CommandFramework(PlainFramework):
     """Runs the program once for each shard and direction."""
-
-    def describe(
-        self, call: Call, rows: int, parameters: Arrays, inputs: Arrays
-    ) -> dict[str, Abstract]:
-        del parameters, inputs  # shapes are those that the pipeline file declares
-        return declared(call, rows)
 
     def forward(self, call: Call, parameters: Arrays, inputs: Arrays) -> Arrays:
         given = {"parameters": parameters, "inputs": inputs}
@@ -56,23 +51,17 @@ class CommandFramework(PlainFramework):
         found = exchange(call, "vjp", given, {"gradients": wanted})["gradients"]
         return named(call, pull, found["parameters"], found["inputs"])
 
-    def jvp(
-        self,
-        call: Call,
-        outputs: tuple[str, ...],
-        parameters: Arrays,
-        inputs: Arrays,
-        moving: tuple[Arrays, Arrays],
-    ) -> Arrays:
+    def jvp(self, call: Call, outputs: tuple[str, ...], given: Both, moving: Both) -> Arrays:
+        parameters, inputs = given
         tangents = {
             "parameters": with_zeros(parameters, moving[0]),
             "inputs": with_zeros(inputs, moving[1]),
         }
-        given = {"parameters": parameters, "inputs": inputs, "tangents": tangents}
+        sent = {"parameters": parameters, "inputs": inputs, "tangents": tangents}
         shapes = declared(call, rows=1)
         smooth = [name for name in outputs if shapes[name].is_differentiable]
         wanted = {name: each for name, each in _outputs(call).items() if name in smooth}
-        found = exchange(call, "jvp", given, {"tangents": {"outputs": wanted}})
+        found = exchange(call, "jvp", sent, {"tangents": {"outputs": wanted}})
         pushed: Arrays = found["tangents"]["outputs"]
         return pushed
 

@@ -26,7 +26,6 @@ from diffpipe.pipelines.frameworks.plain import moving, on_host, stacked
 
 _RELATIVE = 1e-3  # of a value: balances h^4 and 1e-16 / h
 _ROUNDING = np.finfo(np.float64).eps
-CALLS = 4  # of the stage for one component
 Outputs = Mapping[str, np.ndarray]
 
 

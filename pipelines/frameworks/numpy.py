@@ -19,11 +19,11 @@ import numpy as np
 
 from diffpipe.cache.errors import PipelineError
 from diffpipe.pipelines.core.steps import Call
-from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Pull
+from diffpipe.pipelines.frameworks.base import Arrays, Pull
 from diffpipe.pipelines.frameworks.plain import (
+    Both,
     PlainFramework,
     all_cotangents,
-    declared,
     named,
     with_zeros,
 )
@@ -33,12 +33,6 @@ from diffpipe.pipelines.frameworks.stage_code import beside, code_of, load_stage
 @final
 class NumpyFramework(PlainFramework):
     """Calls the functions as they are."""
-
-    def describe(
-        self, call: Call, rows: int, parameters: Arrays, inputs: Arrays
-    ) -> dict[str, Abstract]:
-        del parameters, inputs  # shapes are those that the pipeline file declares
-        return declared(call, rows)
 
     def forward(self, call: Call, parameters: Arrays, inputs: Arrays) -> Arrays:
         run = load_stage(call.stage, code_of(call), call.options)
@@ -52,17 +46,10 @@ class NumpyFramework(PlainFramework):
         pulled = _written(call, "vjp")(*given, whole, **call.options)
         return named(call, pull, *_pair(call, pulled))
 
-    def jvp(
-        self,
-        call: Call,
-        outputs: tuple[str, ...],
-        parameters: Arrays,
-        inputs: Arrays,
-        moving: tuple[Arrays, Arrays],
-    ) -> Arrays:
-        given = _read_only(parameters), _read_only(inputs)
-        both = (with_zeros(all_of, some) for all_of, some in zip(given, moving, strict=True))
-        pushed = _written(call, "jvp")(*given, *both, **call.options)
+    def jvp(self, call: Call, outputs: tuple[str, ...], given: Both, moving: Both) -> Arrays:
+        primals = [_read_only(each) for each in given]
+        both = (with_zeros(all_of, some) for all_of, some in zip(primals, moving, strict=True))
+        pushed = _written(call, "jvp")(*primals, *both, **call.options)
         return {name: pushed[name] for name in outputs if name in pushed}
 
 

@@ -8,7 +8,10 @@ import numpy as np
 
 from diffpipe.cache.errors import PipelineError
 from diffpipe.pipelines.core.steps import Call, cotangent_array, gradient_array, tangent_array
+from diffpipe.pipelines.core.ways import TRACED
 from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Framework, Pull, Push
+
+Both = tuple[Arrays, Arrays]  # of parameters, and of inputs
 
 
 class PlainFramework(Framework):
@@ -20,29 +23,32 @@ class PlainFramework(Framework):
     def __init__(self, platform: str = "cpu") -> None:
         self.platform = platform
 
-    @abstractmethod
-    def jvp(
-        self,
-        call: Call,
-        outputs: tuple[str, ...],
-        parameters: Arrays,
-        inputs: Arrays,
-        moving: tuple[Arrays, Arrays],
-    ) -> Arrays:
-        """The tangents of the outputs, as those named that are differentiable.
+    def describe(
+        self, call: Call, rows: int, parameters: Arrays, inputs: Arrays
+    ) -> dict[str, Abstract]:
+        """As declared; a framework that can find more overrides it."""
+        del parameters, inputs
+        return declared(call, rows)
 
-        moving: the tangents of the parameters and of the inputs that move.
-        """
+    @abstractmethod
+    def jvp(self, call: Call, outputs: tuple[str, ...], given: Both, moving: Both) -> Arrays:
+        """The tangents of those outputs named that are differentiable; moving: of what moves."""
 
     @final
     def pushforward(
         self, call: Call, push: Push, parameters: Arrays, inputs: Arrays, tangents: Arrays
     ) -> Arrays:
+        given = (parameters, inputs)
         rows = [
-            self.jvp(call, push.outputs, parameters, inputs, moving(push, k, parameters, tangents))
+            self.jvp(call, push.outputs, given, moving(push, k, parameters, tangents))
             for k in range(push.count)
         ]
         return stacked(push, rows)
+
+
+def is_declared(call: Call) -> bool:
+    """Whether a framework that could find the shapes need not be imported for them."""
+    return call.framework in TRACED and call.framework != "jax" and bool(call.declared)
 
 
 def declared(call: Call, rows: int) -> dict[str, Abstract]:

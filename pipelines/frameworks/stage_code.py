@@ -80,6 +80,19 @@ def load_stage(
     return run
 
 
+def only(run: StageFunction, kind: str, is_kind: Callable[[Any], bool]) -> StageFunction:
+    """The stage, where what it gives is all of a kind; raises TypeError."""
+
+    def checked(parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+        outputs = run(parameters, inputs)
+        for name, each in outputs.items():
+            if not is_kind(each):
+                raise TypeError(f"the output {name} is a {type(each).__name__}, not a {kind}")
+        return outputs
+
+    return checked
+
+
 def check_options(stage: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """Refuse options that the function does not have."""
     arguments = inspect.signature(function).parameters.values()

@@ -18,8 +18,8 @@ import tensorflow as tf
 from diffpipe.cache.errors import PipelineError
 from diffpipe.pipelines.core.steps import Call
 from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Pull
-from diffpipe.pipelines.frameworks.plain import PlainFramework, named
-from diffpipe.pipelines.frameworks.stage_code import StageFunction, StageKey
+from diffpipe.pipelines.frameworks.plain import Both, PlainFramework, named
+from diffpipe.pipelines.frameworks.stage_code import StageFunction, StageKey, only
 
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -54,17 +54,9 @@ class TensorflowFramework(PlainFramework):
         gradients, back = run(_tensors(parameters), _tensors(inputs), _tensors(cotangents))
         return named(call, pull, _on_host(gradients), _on_host(back))
 
-    def jvp(
-        self,
-        call: Call,
-        outputs: tuple[str, ...],
-        parameters: Arrays,
-        inputs: Arrays,
-        moving: tuple[Arrays, Arrays],
-    ) -> Arrays:
+    def jvp(self, call: Call, outputs: tuple[str, ...], given: Both, moving: Both) -> Arrays:
         run = _jvp(StageKey.of(call), outputs)
-        along = tuple(_tensors(each) for each in moving)
-        return _on_host(run(_tensors(parameters), _tensors(inputs), *along))
+        return _on_host(run(*map(_tensors, (*given, *moving))))
 
 
 @cache
@@ -120,14 +112,7 @@ def _stage(stage: StageKey) -> StageFunction:
     """The stage, with `if` and `for` over tensors made part of the graph."""
     run = stage.function(tf.autograph.to_graph)
 
-    def checked(parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> Tensors:
-        outputs = run(parameters, inputs)
-        for name, each in outputs.items():
-            if not tf.is_tensor(each):
-                raise TypeError(f"the output {name} is a {type(each).__name__}, not a tensor")
-        return outputs
-
-    return checked
+    return only(run, "tensor", tf.is_tensor)
 
 
 def _conjugate(slope: Any) -> Any:

@@ -17,7 +17,7 @@ from diffpipe.pipelines.core.steps import Call
 from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Pull
 from diffpipe.pipelines.frameworks.encoding import BASE64, ShapeDtype, decode, encode
 from diffpipe.pipelines.frameworks.http import Client, Complaint, Protocol
-from diffpipe.pipelines.frameworks.plain import PlainFramework, declared, named
+from diffpipe.pipelines.frameworks.plain import Both, PlainFramework, declared, named
 
 _ABSTRACT = "/abstract_eval"
 _VJP, _JVP = "/vector_jacobian_product", "/jacobian_vector_product"
@@ -103,19 +103,12 @@ class TesseractFramework(PlainFramework):
         pulled = {local: _array(client, found, name) for local, name in theirs.items()}
         return named(call, pull, pulled, pulled)
 
-    def jvp(
-        self,
-        call: Call,
-        outputs: tuple[str, ...],
-        parameters: Arrays,
-        inputs: Arrays,
-        moving: tuple[Arrays, Arrays],
-    ) -> Arrays:
+    def jvp(self, call: Call, outputs: tuple[str, ...], given: Both, moving: Both) -> Arrays:
         client = Client.of(call, PROTOCOL)
         theirs = {client.service.arguments[n]: v for n, v in {**moving[0], **moving[1]}.items()}
         smooth = [n for n in outputs if declared(call, 1)[n].is_differentiable]
         question = {
-            "inputs": _sent(client, call, parameters, inputs),
+            "inputs": _sent(client, call, *given),
             "jvp_inputs": list(theirs),
             "jvp_outputs": smooth,
             "tangent_vector": _encoded(theirs),

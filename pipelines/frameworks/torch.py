@@ -20,8 +20,8 @@ from torch._subclasses.fake_tensor import (
 from diffpipe.cache.errors import PipelineError
 from diffpipe.pipelines.core.steps import Call
 from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Pull
-from diffpipe.pipelines.frameworks.plain import PlainFramework, named
-from diffpipe.pipelines.frameworks.stage_code import StageFunction, code_of, load_stage
+from diffpipe.pipelines.frameworks.plain import Both, PlainFramework, named
+from diffpipe.pipelines.frameworks.stage_code import StageFunction, code_of, load_stage, only
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else sums on a GPU vary
 torch.set_default_dtype(torch.float64)
@@ -75,20 +75,13 @@ class TorchFramework(PlainFramework):
         back = dict(zip(pull.inputs, slopes[count:], strict=True))
         return named(call, pull, _on_host(gradients), _on_host(back))
 
-    def jvp(
-        self,
-        call: Call,
-        outputs: tuple[str, ...],
-        parameters: Arrays,
-        inputs: Arrays,
-        moving: tuple[Arrays, Arrays],
-    ) -> Arrays:
-        values, given = self._tensors(parameters), self._tensors(inputs)
+    def jvp(self, call: Call, outputs: tuple[str, ...], given: Both, moving: Both) -> Arrays:
+        values, inputs = (self._tensors(each) for each in given)
         along = tuple(self._tensors(each) for each in moving)
-        point = ({n: values[n] for n in along[0]}, {n: given[n] for n in along[1]})
+        point = ({n: values[n] for n in along[0]}, {n: inputs[n] for n in along[1]})
 
         def run(of_parameters: Tensors, of_inputs: Tensors) -> Tensors:
-            found = _stage(call)(values | of_parameters, given | of_inputs)
+            found = _stage(call)(values | of_parameters, inputs | of_inputs)
             return {n: found[n] for n in outputs if _is_differentiable(found[n])}
 
         _, tangents = torch.func.jvp(run, point, along)
@@ -109,14 +102,7 @@ class TorchFramework(PlainFramework):
 def _stage(call: Call) -> StageFunction:
     run = load_stage(call.stage, code_of(call), call.options)
 
-    def checked(parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> Tensors:
-        outputs = run(parameters, inputs)
-        for name, each in outputs.items():
-            if not isinstance(each, torch.Tensor):
-                raise TypeError(f"the output {name} is a {type(each).__name__}, not a tensor")
-        return outputs
-
-    return checked
+    return only(run, "tensor", lambda each: isinstance(each, torch.Tensor))
 
 
 def _slopes(

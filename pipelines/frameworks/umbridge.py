@@ -19,7 +19,7 @@ from diffpipe.cache.errors import NonFiniteError, did_you_mean
 from diffpipe.pipelines.core.steps import Call
 from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Pull
 from diffpipe.pipelines.frameworks.http import Answer, Client, Complaint, Protocol
-from diffpipe.pipelines.frameworks.plain import PlainFramework, declared, named
+from diffpipe.pipelines.frameworks.plain import Both, PlainFramework, declared, named
 
 _VERSION = 1.0
 _GRADIENT, _JACOBIAN = "/Gradient", "/ApplyJacobian"
@@ -98,15 +98,8 @@ class UmbridgeFramework(PlainFramework):
         found = {n: model.gradient(n, cotangents) for n in (*pull.parameters, *pull.inputs)}
         return named(call, pull, found, found)
 
-    def jvp(
-        self,
-        call: Call,
-        outputs: tuple[str, ...],
-        parameters: Arrays,
-        inputs: Arrays,
-        moving: tuple[Arrays, Arrays],
-    ) -> Arrays:
-        model = _Model.of(call, parameters, inputs)
+    def jvp(self, call: Call, outputs: tuple[str, ...], given: Both, moving: Both) -> Arrays:
+        model = _Model.of(call, *given)
         return {name: model.tangent(name, {**moving[0], **moving[1]}) for name in outputs}
 
 

@@ -7,9 +7,8 @@ import numpy as np
 
 from diffpipe.cache.errors import DiffpipeError
 from diffpipe.pipelines.core.conform import DTYPES
-from diffpipe.pipelines.core.ways import TRACED
 from diffpipe.pipelines.frameworks.base import Abstract
-from diffpipe.pipelines.frameworks.plain import declared
+from diffpipe.pipelines.frameworks.plain import declared, is_declared
 from diffpipe.pipelines.frameworks.registry import runner
 from diffpipe.pipelines.frameworks.stage_code import check_numbers, reporting
 from diffpipe.pipelines.proof import calls
@@ -53,7 +52,7 @@ def _as_described(point: Point, found: Mapping[str, np.ndarray]) -> Iterator[Fin
 
 def _described(point: Point) -> dict[str, Abstract]:
     call, rows = point.call, point.traits.rows
-    if call.framework not in TRACED or (call.framework != "jax" and call.declared):
+    if is_declared(call):
         return declared(call, rows)
     with reporting(point.step.stage):
         given = _abstract(point.parameters), _abstract(point.inputs)

@@ -1,6 +1,6 @@
 """A chain over three frameworks on a million floats: through the store, and written by hand.
 
-    python tests/benchmarks/mixed.py [REPEATS]
+    python tests/benchmarks/mixed.py [REPEATS [FLOATS]]
 
 CPU milliseconds of a forward and a backward pass of `mixed_wide`, with everything imported and
 compiled before: by hand in one process, arrays handed over in memory; the same with np.save and
@@ -47,7 +47,7 @@ from diffpipe.pipelines.core.plan import Request
 from diffpipe.rules.drive import Drive
 from diffpipe.rules.here import Here
 
-COUNT = 1_000_000
+COUNT = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
 WARM = 2  # repeats that are not counted: the first starts workers and compiles
 TESSERACTS = Path(__file__).parent / "tesseracts"
 IN_FILES, WORKERS = "by hand, npy files", "diffpipe: workers"
@@ -152,10 +152,14 @@ def by_tesseract(add: Any, multiply: Any, square: Any) -> Chain:
 
 def staged(folder: Path, place: Here) -> Chain:
     """A run of the pipeline by warm workers, on a store below the folder."""
+    text = library.find("mixed_wide").read_text()
 
     def run(scale_a: float, scale_b: float) -> tuple[float, float, float]:
         set_values = {"scale_a": scale_a, "scale_b": scale_b}
-        made = assemble(library.find("mixed_wide"), set_values=set_values)
+        copy = shutil.copytree(library.find("mixed_wide").parent, folder / "pipeline")
+        path = copy / "pipeline.yaml"
+        path.write_text(text.replace("1000000", str(COUNT)))
+        made = assemble(path, set_values=set_values)
         store = Store.open(folder / "store")
         found = Drive(store, made, Request("backward"), place, Silent()).run().results
         return found.objective, found.gradient["scale_a"], found.gradient["scale_b"]

@@ -108,14 +108,15 @@ def test_what_breaks_no_law_is_a_remark(fault):
 
 SMOOTH = ("sine", "fast", "bell", "tanh", "cube", "linear")
 ROUGH = ("offset", "zero", "root", "kink", "absolute", "cut", "steps", "noisy", "single")
-SEEDS = range(3)
+SEEDS, MANY = range(3), range(3, 17)  # with all kinds and sizes 135 and 630 stages
 SIZES = ((1.0, 1.0), (1e12, 1e-12), (1e-12, 1e12))  # of what moves, and of what is given
 DERIVATIVES = ("adjoint", "jvp", "vjp")
 
 
 @pytest.mark.parametrize("kind", [*SMOOTH, *ROUGH])
-def test_a_right_stage_never_alarms(kind):
-    for seed, (size, level) in product(SEEDS, SIZES):
+@pytest.mark.parametrize("seeds", [SEEDS, pytest.param(MANY, marks=pytest.mark.slow)], ids=len)
+def test_a_right_stage_never_alarms(kind, seeds):
+    for seed, (size, level) in product(seeds, SIZES):
         found = examine(random_stage(kind, seed, size, level), seed=seed, names=DERIVATIVES)
         alarms = [each.words for each in found if each.verdict is Verdict.FAILED]
         assert not alarms, f"seed {seed}, size {size}: {alarms}"
