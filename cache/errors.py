@@ -6,6 +6,7 @@
     ├── StageError                a stage raised while it ran
     ├── NonFiniteError            NaN or Inf in an event, an output or a cotangent
     ├── WorkerError               a worker process died without a word
+    ├── OverBudgetError           it would take more disk or memory than it may
     ├── ClusterError              the batch system refuses, or cannot be asked
     ├── StoreError                the store cannot be used
     │   ├── NewerStoreError       it was written by a later version
@@ -66,6 +67,10 @@ class NonFiniteError(DiffpipeError, ArithmeticError):
 
 class WorkerError(DiffpipeError, RuntimeError):
     kind = "worker"
+
+
+class OverBudgetError(DiffpipeError, MemoryError):
+    kind = "over_budget"
 
 
 class ClusterError(DiffpipeError, RuntimeError):

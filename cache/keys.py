@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 STORE_FORMAT = 1  # the layout of the store on disk
-EXECUTION_FORMAT = 1  # how the runner computes; raised by hand when the same stage gives other bits
+EXECUTION_FORMAT = 2  # how the runner computes; raised by hand when the same stage gives other bits
 _HEX_DIGITS = 40  # 160 bits
 
 

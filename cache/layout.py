@@ -6,6 +6,8 @@
 <root>/staging/                artefacts being made, renamed into objects/ when complete
 <root>/runs/<id>/              plan.json, tasks, records, logs and Snakemake's work folder
 <root>/evaluations/<key>.json  an objective and its slopes at a point that a fit has been to
+<root>/checks/<key>.json       when a stage or a gradient was last put to the proof, and the verdict
+<root>/checkpoints/<key>.json  what a shard of a stage takes with its residuals stored, and without
 <root>/code.json               digests of source files, so that they are not parsed each time
 <root>/pilots/                 what runs submitted whole to a cluster printed
 <root>/lock                    held by the run at work
@@ -94,6 +96,14 @@ class Layout:
         return self.root / "evaluations"
 
     @property
+    def checks(self) -> Path:
+        return self.root / "checks"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
     def pilots(self) -> Path:
         return self.root / "pilots"
 
@@ -110,6 +120,12 @@ class Layout:
 
     def evaluation(self, key: str) -> Path:
         return self.evaluations / f"{key}.json"
+
+    def check(self, key: str) -> Path:
+        return self.checks / f"{key}.json"
+
+    def checkpoint(self, key: str) -> Path:
+        return self.checkpoints / f"{key}.json"
 
     def run(self, run_id: str) -> "RunLayout":
         return RunLayout(self.runs / run_id)
@@ -132,6 +148,10 @@ class RunLayout:
     @property
     def jobs(self) -> Path:
         return self.folder / "jobs"
+
+    @property
+    def predicted(self) -> Path:
+        return self.folder / "predicted.json"
 
     @property
     def outcome(self) -> Path:

@@ -10,12 +10,18 @@ import typer
 from diffpipe.cache.errors import DiffpipeError, InterruptedRunError, UsageError
 from diffpipe.cli import (
     cache,
+    check,
+    diff,
+    explain,
     fit,
+    gradient,
     graph,
     histfactory,
     init,
+    log,
     me,
     pdf,
+    plan,
     run,
     serve,
     show,
@@ -38,8 +44,14 @@ app.add_typer(run.app, name="run")
 app.add_typer(submit.app, name="submit")
 app.add_typer(cache.app, name="cache")
 app.add_typer(stage.app, name="stage")
+app.command("plan")(plan.plan)
 app.command("fit")(fit.fit)
+app.command("check")(check.check)
 app.command("status")(status.status)
+app.command("log")(log.log)
+app.command("diff", context_settings={"ignore_unknown_options": True})(diff.diff)  # -1 is a run
+app.command("explain")(explain.explain)
+app.command("gradient")(gradient.gradient)
 app.command("graph")(graph.graph)
 app.command("histfactory")(histfactory.histfactory)
 app.command("init")(init.init)

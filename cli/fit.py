@@ -8,7 +8,7 @@ import typer
 
 from diffpipe.cache.errors import UsageError
 from diffpipe.cli.options import Chosen, JsonOption, grouped, names
-from diffpipe.cli.where import FitWhere, Profile
+from diffpipe.cli.where import Budgets, FitWhere, Profile
 
 if TYPE_CHECKING:
     from diffpipe.rules.fit.fit import Asked
@@ -70,7 +70,7 @@ class Speech:
 
 
 @grouped
-def fit(chosen: Chosen, how: How, where: FitWhere, speech: Speech) -> None:
+def fit(chosen: Chosen, how: How, where: FitWhere, may: Budgets, speech: Speech) -> None:
     """Fit parameters: the minimum of the objective, errors, correlations, goodness of fit.
 
     The objective is in units of chi^2 or -2 log L. Each evaluation is a sweep that computes only
@@ -80,7 +80,7 @@ def fit(chosen: Chosen, how: How, where: FitWhere, speech: Speech) -> None:
     from diffpipe.rules.fit import fit as fitting
 
     with fit_progress.make_follower(speech.quiet) as follower:
-        sweeps = _sweeps(chosen, how, where, follower)
+        sweeps = _sweeps(chosen, how, where, may, follower)
         found = fitting.fit(sweeps, _asked(sweeps, how))
     if speech.as_json:
         from diffpipe.cli.report import print_json
@@ -90,7 +90,9 @@ def fit(chosen: Chosen, how: How, where: FitWhere, speech: Speech) -> None:
         fit_report.show(found, sweeps, how.minimizer.value)
 
 
-def _sweeps(chosen: Chosen, how: How, where: FitWhere, follower: "Follower") -> "Sweeps":
+def _sweeps(
+    chosen: Chosen, how: How, where: FitWhere, may: Budgets, follower: "Follower"
+) -> "Sweeps":
     from diffpipe.pipelines.core.plan import Request
     from diffpipe.rules.fit.sweeps import Sweeps
 
@@ -98,13 +100,13 @@ def _sweeps(chosen: Chosen, how: How, where: FitWhere, follower: "Follower") -> 
     limits = where.limits
     request = Request(
         "backward",
-        of=how.of,
+        of=names(how.of),
         jobs=place.jobs,
         mem_mb=limits.mem_mb,
         runtime_min=limits.runtime_min,
     )
     store, pipeline = chosen.open_store(), chosen.open_pipeline(where.gpus_per_job)
-    return Sweeps(store, pipeline, request, place, follower)
+    return Sweeps(store, pipeline, request, place, follower, budget=may.budget)
 
 
 def _asked(sweeps: "Sweeps", how: How) -> "Asked":

@@ -16,6 +16,7 @@ _LABELS = {
     "pullback": "backward",
     "reduction": "sum",
     "tangent": "tangents",
+    "bend": "second derivatives",
     "curvature": "curvature",
 }
 _LINE_SECONDS = 60.0

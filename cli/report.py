@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffpipe.cli import matrix
+
 if TYPE_CHECKING:
     from diffpipe.pipelines.core.model import Pipeline
     from diffpipe.rules.drive import Finished
 
 _SWEEPS = {"forward": "primal", "backward": "pullback"}
+_OTHERS = {"tangents": "tangent", "bends": "bend", "curvature": "curvature"}  # where there are some
 
 
 def print_json(found: dict[str, Any]) -> None:
@@ -25,15 +28,19 @@ def document(finished: "Finished", pipeline: "Pipeline") -> dict[str, Any]:
     if plan.objective_name is not None:
         found["objective"] = {"name": plan.objective_name, "value": results.objective}
     if plan.direction == "backward":
-        found["gradient"] = dict(results.gradient)
+        found["gradient"] = {n: matrix.plain(each) for n, each in results.gradient.items()}
         if results.errors:
             found["gradient_errors"] = dict(results.errors)
-    return found | {
-        "outputs": dict(results.outputs),
-        "stages": {name: _counts(finished, name) for name in pipeline.stages},
-        "seconds": round(finished.seconds, 3),
-        "store": plan.store,
-    }
+    return (
+        found
+        | matrix.document(results)
+        | {
+            "outputs": dict(results.outputs),
+            "stages": {name: _counts(finished, name) for name in pipeline.stages},
+            "seconds": round(finished.seconds, 3),
+            "store": plan.store,
+        }
+    )
 
 
 def show(finished: "Finished", pipeline: "Pipeline", *, verbose: bool = False) -> None:
@@ -42,8 +49,10 @@ def show(finished: "Finished", pipeline: "Pipeline", *, verbose: bool = False) -
 
     console = Console()
     plan, results = finished.plan, finished.results
-    if plan.direction == "backward":
-        console.print(_gradient_table(finished, pipeline))
+    if plan.direction == "backward" and results.gradient:
+        _show_gradient(console, finished, pipeline)
+    for each in matrix.tables(finished, pipeline):
+        console.print(each, soft_wrap=isinstance(each, str), markup=False, highlight=False)
     if verbose or plan.direction == "forward":
         console.print(_outputs_table(finished, pipeline))
     if plan.objective_name is not None and results.objective is not None:
@@ -76,24 +85,39 @@ def short(folder: str) -> str:
 def _counts(finished: "Finished", stage: str) -> dict[str, dict[str, int]]:
     """Executed and reused shards of a stage, by sweep."""
     counts = {}
-    for sweep, kind in _SWEEPS.items():
+    for sweep, kind in (_SWEEPS | _OTHERS).items():
         steps = [step for step in finished.plan.steps if (step.stage, step.kind) == (stage, kind)]
+        if not steps and sweep in _OTHERS:
+            continue
         executed = finished.executed[stage, kind]
         present = sum(finished.present[step.id] for step in steps)
         counts[sweep] = {"executed": executed, "reused": max(0, present - executed)}
     return counts
 
 
-def _gradient_table(finished: "Finished", pipeline: "Pipeline") -> Any:
+def _show_gradient(console: Any, finished: "Finished", pipeline: "Pipeline") -> None:
+    """The gradient in parameters as a table; of arrays, a line that says where it is."""
+    gradient = finished.results.gradient
+    named = {name: each for name, each in gradient.items() if name in pipeline.parameters}
+    if named:
+        console.print(_gradient_table(finished, pipeline, named))
+    for name, each in gradient.items():
+        if name not in named:
+            stored = hasattr(each, "arrays")
+            text = matrix.line((name, each)) if stored else f"{name} = {_brief(each)}"
+            console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def _gradient_table(finished: "Finished", pipeline: "Pipeline", gradient: Any) -> Any:
     from rich.table import Table
 
-    objective = finished.plan.objective_name
-    table = Table(title=f"{pipeline.name}: gradient of {objective}", title_justify="left")
+    of = finished.plan.objective_name or "the outputs given, times their cotangents"
+    table = Table(title=f"{pipeline.name}: gradient of {of}", title_justify="left")
     for name in ("parameter", "value", "unit", "gradient (per unit)"):
         table.add_column(name, justify="left" if name in ("parameter", "unit") else "right")
-    for name, gradient in finished.results.gradient.items():
+    for name, slopes in gradient.items():
         parameter = pipeline.parameters[name]
-        for label, value, slope in _rows(name, parameter.value, gradient):
+        for label, value, slope in _rows(name, parameter.value, slopes):
             table.add_row(label, f"{value:.8g}", parameter.unit, f"{slope:+.8e}")
     return table
 

@@ -88,7 +88,7 @@ def _component(chosen: Chosen, what: What, listening: Listening) -> "Component":
 
     store, pipeline = chosen.open_store(), chosen.open_pipeline()
     place = Here(listening.cores)
-    request = Request("backward", of=what.of, jobs=place.jobs)
+    request = Request("backward", of=names(what.of), jobs=place.jobs)
     objective_of(pipeline, request)  # refused before anybody asks
     follower = Quiet() if listening.quiet else Told()
     sweeps = Sweeps(store, pipeline, request, place, follower)

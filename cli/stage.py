@@ -1,32 +1,19 @@
 """`diffpipe stage check TARGET`: the laws of a stage, put to one of the user's own."""
 
 import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from diffpipe.cache.errors import UsageError, WorkerError, did_you_mean
+from diffpipe.cache.errors import UsageError, did_you_mean
 from diffpipe.cli.options import JsonOption, StoreOption, open_store
 
 if TYPE_CHECKING:
-    from diffpipe.cache.store import Store
     from diffpipe.pipelines.core.model import Function, Pipeline
-    from diffpipe.pipelines.core.steps import Step
-    from diffpipe.pipelines.proof.job import Named
-    from diffpipe.pipelines.proof.point import Point
-
-    Subject = tuple[str, Named | Point]  # a platform, and what is put to the proof on it
+    from diffpipe.rules.proof.stages import Subject
 
 app = typer.Typer(help="Look at one stage.", no_args_is_help=True)
-
-_ORDER = {"failed": "bold red", "not decided": "yellow", "remark": "yellow", "passed": "green"}
-_COUNTED = {"failed": "failed", "not decided": "not decided", "remark": "remarks"}
-
 
 TargetArgument = Annotated[
     str, typer.Argument(metavar="TARGET", help="module:function, or a stage of the pipeline.")
@@ -72,21 +59,24 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Put a stage to the laws: values, determinism, derivatives, NaN, a fresh process."""
+    from diffpipe.cli import findings
+    from diffpipe.rules.proof.stages import examined
+
     chosen = Target(target, pipeline, framework, shard, store)
-    found = [_examined(subject, seed) for subject in _subjects(chosen)]
-    passed = all(each["verdict"] != "failed" for one in found for each in one["findings"])
+    found = list(examined(_subjects(chosen), seed))
+    passed = all(findings.passed(each) for each in found)
     if as_json:
         from diffpipe.cli.report import print_json
 
         head = {"target": target, "seed": seed, "passed": passed}
         print_json(head | {"stages": found})
     else:
-        for one in found:
-            _show(one)
+        for each in found:
+            findings.show_all(each)
     raise typer.Exit(0 if passed else 1)
 
 
-def _subjects(chosen: Target) -> "Iterator[Subject]":
+def _subjects(chosen: Target) -> "list[Subject]":
     """The stages of the pipeline that the target is, or the function with its example."""
     from diffpipe.pipelines.core import library
     from diffpipe.pipelines.core.assemble import assemble
@@ -99,9 +89,8 @@ def _subjects(chosen: Target) -> "Iterator[Subject]":
         folder = opened.path.parent
         names = _stages(opened, chosen.target)
         if names:
-            yield from _of_pipeline(chosen, opened, names)
-            return
-    yield _of_example(chosen, folder)
+            return _of_pipeline(chosen, opened, names)
+    return [_of_example(chosen, folder)]
 
 
 def _stages(pipeline: "Pipeline", target: str) -> list[str]:
@@ -116,46 +105,18 @@ def _stages(pipeline: "Pipeline", target: str) -> list[str]:
     return [target]
 
 
-def _of_pipeline(chosen: Target, pipeline: "Pipeline", names: list[str]) -> "Iterator[Subject]":
+def _of_pipeline(chosen: Target, pipeline: "Pipeline", names: list[str]) -> "list[Subject]":
     """The stages with what they read, which is computed where it is not stored."""
-    from diffpipe.pipelines.core.plan import Request, make_plan
-    from diffpipe.pipelines.core.steps import primal_id
-    from diffpipe.pipelines.proof.point import Point
+    from diffpipe.cli.progress import make_observer
+    from diffpipe.rules.here import Here
+    from diffpipe.rules.proof import stages
 
     if chosen.framework is not None:
         hint = f"the stage {names[0]} says its own in {pipeline.path}"
         raise UsageError("--framework is of a function that no stage uses", hint=hint)
-    store = open_store(chosen.store)
-    steps = make_plan(store, pipeline, Request("forward")).steps
-    asked = [step for step in steps if step.id in {primal_id(name) for name in names}]
-    for step in asked:
-        _check_asked(step, chosen.shard)
-    _compute_above(store, pipeline, names)
-    for step in asked:
-        yield step.platform, Point.of_stage(pipeline, step, store, chosen.shard)
-
-
-def _check_asked(step: "Step", shard: int) -> None:
-    if step.call is None or step.call.source:
-        raise UsageError(f"{step.stage} is a source of events: it has no inputs to be moved in")
-    if shard >= step.slots:
-        raise UsageError(f"--shard {shard}: the stage {step.stage} has {step.slots}, from 0 on")
-
-
-def _compute_above(store: "Store", pipeline: "Pipeline", names: list[str]) -> None:
-    """Run what the stages read, as `diffpipe run forward` does."""
-    from diffpipe.cli.progress import make_observer
-    from diffpipe.pipelines.core.plan import Request
-    from diffpipe.pipelines.proof.point import before
-    from diffpipe.rules.drive import Drive
-    from diffpipe.rules.here import Here
-
-    part = before(pipeline, names)
-    if not part.stages:
-        return
-    place = Here(os.cpu_count() or 1)
+    place, shards = Here(os.cpu_count() or 1), dict.fromkeys(names, chosen.shard)
     with make_observer(quiet=True, verbose=False) as observer:
-        Drive(store, part, Request("forward", jobs=place.jobs), place, observer).run()
+        return stages.of_pipeline(open_store(chosen.store), pipeline, shards, place, observer)
 
 
 def _of_example(chosen: Target, folder: Path) -> "Subject":
@@ -165,6 +126,7 @@ def _of_example(chosen: Target, folder: Path) -> "Subject":
     from diffpipe.pipelines.core.environment import Environment
     from diffpipe.pipelines.frameworks.registry import FRAMEWORKS
     from diffpipe.pipelines.proof.job import Named
+    from diffpipe.rules.proof.stages import Subject
 
     function = functions.find(chosen.target, {}, folder, "stage check")
     name = chosen.framework or "jax"
@@ -172,7 +134,7 @@ def _of_example(chosen: Target, folder: Path) -> "Subject":
         raise UsageError(f"unknown framework {name!r}", hint=did_you_mean(name, FRAMEWORKS))
     _require_example(function, defined(function))
     named = Named(function.module, function.name, str(folder), name)
-    return Environment.current().platform(gpus=0), named
+    return Subject(function.name, Environment.current().platform(gpus=0), name, named)
 
 
 def _require_example(function: "Function", there: set[str]) -> None:
@@ -188,49 +150,3 @@ def _require_example(function: "Function", there: set[str]) -> None:
             f'function {example_name(function)}() that returns {{"parameters": {{...}}, '
             f'"inputs": {{...}}}}',
         )
-
-
-def _examined(subject: "Subject", seed: int) -> dict[str, Any]:
-    """What the suite finds, in a process with a worker's environment."""
-    from diffpipe.pipelines.proof.job import found_in
-    from diffpipe.rules import machine
-
-    platform, what = subject
-    machine.prepare(platform)
-    with tempfile.TemporaryDirectory(prefix="diffpipe-") as folder:
-        what.write(Path(folder))
-        command = [sys.executable, "-m", "diffpipe.pipelines.proof.job", folder, str(seed)]
-        code = subprocess.run(command, stdout=sys.stderr, check=False).returncode
-        found = found_in(Path(folder))
-    if found is None:
-        raise WorkerError(f"the process of the laws ended with {code}, without a word")
-    return found
-
-
-def _show(found: dict[str, Any]) -> None:
-    """Print what was found of a stage, failures first."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for each in sorted(found["findings"], key=lambda each: [*_ORDER].index(each["verdict"])):
-        said = Text(each["verdict"], style=_ORDER[each["verdict"]])
-        table.add_row(said, each["law"], each["array"], Text(each["words"]))
-    console = Console()
-    console.print(_title(found), highlight=False)
-    console.print(table)
-    console.print(_summary(found["findings"]), style="dim", highlight=False)
-
-
-def _title(found: dict[str, Any]) -> str:
-    place = ""
-    if found["over"] == "events":
-        place = f", {found['rows']} of {found['of_rows']} events of shard {found['shard']}"
-    return f"{found['stage']} ({found['framework']}){place}"
-
-
-def _summary(findings: list[dict[str, Any]]) -> str:
-    counts = {word: sum(each["verdict"] == word for each in findings) for word in _ORDER}
-    others = [f"{counts[word]} {text}" for word, text in _COUNTED.items() if counts[word]]
-    return ", ".join([f"{counts['passed']} passed", *others])

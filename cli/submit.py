@@ -1,9 +1,9 @@
-"""`diffpipe submit forward|backward`: a whole run as one job of a Slurm cluster (a pilot)."""
+"""`diffpipe submit`: a whole run as one job of a Slurm cluster (a pilot)."""
 
 import typer
 
+from diffpipe.cli.modes import Along, Blocks, Gradient, Matrix, Product, Sweep
 from diffpipe.cli.options import Chosen, Printed, arguments, grouped
-from diffpipe.cli.run import Gradient, Sweep
 from diffpipe.cli.where import Pilot
 
 app = typer.Typer(help="Submit a whole sweep as one Slurm job.", no_args_is_help=True)
@@ -21,6 +21,34 @@ def forward(chosen: Chosen, sweep: Sweep, pilot: Pilot, printed: Printed) -> Non
 def backward(chosen: Chosen, sweep: Gradient, pilot: Pilot, printed: Printed) -> None:
     """Submit a backward sweep; the same options as `run backward`."""
     _submit("backward", chosen, sweep, pilot, printed)
+
+
+@app.command()
+@grouped
+def tangent(chosen: Chosen, sweep: Along, pilot: Pilot, printed: Printed) -> None:
+    """Submit a tangent sweep; the same options as `run tangent`."""
+    _submit("tangent", chosen, sweep, pilot, printed)
+
+
+@app.command()
+@grouped
+def jacobian(chosen: Chosen, sweep: Blocks, pilot: Pilot, printed: Printed) -> None:
+    """Submit a Jacobian; the same options as `run jacobian`."""
+    _submit("jacobian", chosen, sweep, pilot, printed)
+
+
+@app.command()
+@grouped
+def hvp(chosen: Chosen, sweep: Product, pilot: Pilot, printed: Printed) -> None:
+    """Submit a product with the Hessian; the same options as `run hvp`."""
+    _submit("hvp", chosen, sweep, pilot, printed)
+
+
+@app.command()
+@grouped
+def hessian(chosen: Chosen, sweep: Matrix, pilot: Pilot, printed: Printed) -> None:
+    """Submit a Hessian; the same options as `run hessian`."""
+    _submit("hessian", chosen, sweep, pilot, printed)
 
 
 def _submit(direction: str, chosen: Chosen, sweep: Sweep, pilot: Pilot, printed: Printed) -> None:

@@ -12,6 +12,7 @@ from diffpipe.cache.errors import UsageError
 if TYPE_CHECKING:
     from diffpipe.pipelines.core.model import Pipeline
     from diffpipe.pipelines.core.resources import Resources
+    from diffpipe.rules.budget import Budget
     from diffpipe.rules.place import Place
     from diffpipe.rules.slurm.commands import Account
 
@@ -96,6 +97,42 @@ class Where(_Tasks):
     def place(self) -> "Place":
         """This machine, or the cluster."""
         return self._place(self.profile, "--profile")
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """What a run may take of this machine."""
+
+    disk_budget: Annotated[
+        str | None,
+        typer.Option("--disk-budget", metavar="20GB", help="What it may write at most."),
+    ] = None
+    memory_budget: Annotated[
+        str | None,
+        typer.Option(
+            "--memory-budget", metavar="8GB", help="What all its processes may hold at a time."
+        ),
+    ] = None
+
+    @property
+    def budget(self) -> "Budget":
+        """The budget in bytes; raises UsageError."""
+        from diffpipe.rules.budget import Budget
+
+        return Budget(
+            disk=_bytes("--disk-budget", self.disk_budget),
+            memory=_bytes("--memory-budget", self.memory_budget),
+        )
+
+
+def _bytes(option: str, text: str | None) -> int | None:
+    from diffpipe.pipelines.core import resources
+
+    try:
+        found = resources.parse({} if text is None else {"mem": text}).mem_mb
+    except ValueError as error:
+        raise UsageError(f"{option}{str(error).removeprefix('mem')}") from error
+    return None if found is None else found << 20
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ class Freed:
 
 
 def collect(store: Store, keep_runs: int, *, dry_run: bool) -> Freed:
-    """Keep the artefacts of the last `keep_runs` runs of each pipeline; remove the others."""
+    """Keep the artefacts of the last runs, so many of each kind (forward, backward, ...) of each
+    pipeline; remove the others."""
     with lock.hold(store):
         kept_runs = _last_runs(store, keep_runs)
         wanted = {key for plan in kept_runs.values() for key in _keys(plan)}
@@ -46,12 +47,12 @@ def _remove(store: Store, keys: list[str], folders: list[Path]) -> None:
 
 
 def _last_runs(store: Store, keep: int) -> dict[Path, Plan]:
-    """The folders and plans of the last runs of each pipeline."""
-    by_pipeline: defaultdict[str, list[tuple[Path, Plan]]] = defaultdict(list)
+    """The folders and plans of the last runs of each kind of each pipeline."""
+    by_pipeline: defaultdict[tuple[str, str], list[tuple[Path, Plan]]] = defaultdict(list)
     for run in runs.all_runs(store):
         plan = runs.plan(run)
         if plan is not None:
-            by_pipeline[plan.path].append((run.folder, plan))
+            by_pipeline[plan.path, plan.direction].append((run.folder, plan))
     return {
         folder: plan
         for each in by_pipeline.values()

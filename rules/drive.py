@@ -18,12 +18,14 @@ from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.demand import Presence
 from diffpipe.pipelines.core.model import Pipeline
 from diffpipe.pipelines.core.plan import Plan, Request, make_plan
-from diffpipe.pipelines.core.results import Results, read_results
+from diffpipe.pipelines.core.results import Results, Stored, read_results
+from diffpipe.rules.budget import UNLIMITED, Budget, CrampedError
 
 _REPLANS = 20  # each mends one damaged slot; more is a broken disk
 
 
 if TYPE_CHECKING:
+    from diffpipe.cache.layout import RunLayout
     from diffpipe.rules.place import Place
     from diffpipe.rules.runs import Done, Records
 
@@ -58,6 +60,7 @@ class Drive:
     request: Request
     place: "Place"
     observer: Observer
+    budget: Budget = UNLIMITED
 
     def run(self, *, wait: bool = False) -> Finished:
         """Compute what is missing and give the results; raises DiffpipeError."""
@@ -88,8 +91,11 @@ class Drive:
             with lock.hold(self.store):
                 self._execute(structs.replace(plan, tasks=[]), Counter())
 
-    def _plan(self) -> Plan:
-        return make_plan(self.store, self.pipeline, self.request)
+    def _plan(self, room: int | None = None) -> Plan:
+        """The plan of the request; room: for residuals that a plan chooses to store, bytes."""
+        room = self.budget.disk if room is None else room
+        request = structs.replace(self.request, room=room)
+        return self.budget.applied(make_plan(self.store, self.pipeline, request))
 
     def _compute(self, plan: Plan | None, start: float) -> Finished:
         """Execute a plan (None: make one), and again as long as damage is found."""
@@ -97,19 +103,25 @@ class Drive:
         for attempt in range(_REPLANS + 1):
             plan = plan or self._plan()
             try:
-                if plan.tasks:
-                    self._execute(plan, executed)
+                run = self._execute(plan, executed) if plan.tasks else None
                 results, present = read_results(self.store, plan), _present(self.store, plan)
+                _note(run, results)
                 return Finished(plan, results, executed, present, time.monotonic() - start)
             except DamagedError as error:
                 if attempt == _REPLANS:
                     raise
                 self.observer.said(f"{error.message}; it was moved aside and is computed again")
                 plan = None
+            except CrampedError as error:
+                if attempt == _REPLANS:
+                    raise
+                self.observer.said(f"{error.message}; it is planned again")
+                plan = self._plan(error.room)
         raise AssertionError("unreachable")
 
-    def _execute(self, plan: Plan, executed: "Done") -> None:
+    def _execute(self, plan: Plan, executed: "Done") -> "RunLayout":
         from diffpipe.rules import engine, runs  # here, since an unchanged rerun ends before
+        from diffpipe.rules.preparation import Preparation
 
         run, start = runs.start_run(self.store, plan), time.monotonic()
         records, outcome = runs.Records(run), runs.Outcome("failed")
@@ -122,7 +134,11 @@ class Drive:
             self.observer.said(remark)
         try:
             self.observer.planned(plan, records)
-            engine.execute(plan, run, self.place, tick)
+            preparation = Preparation(self.store, self.pipeline, plan, self.place, self.budget)
+            preparation.start()
+            engine.execute(plan, run, self.place, tick, lambda: preparation.described(run))
+            for remark in preparation.measured():
+                self.observer.said(remark)
             outcome = runs.Outcome("done")
         except DiffpipeError as error:
             interrupted = isinstance(error, InterruptedRunError)
@@ -134,6 +150,17 @@ class Drive:
             records.update(now=True)
             executed.update(records.done)
             runs.end_run(run, structs.replace(outcome, seconds=time.monotonic() - start))
+        return run
+
+
+def _note(run: "RunLayout | None", results: Results) -> None:
+    """Leave what was found with the run that computed it, for those who look back."""
+    if run is not None:
+        from diffpipe.rules import runs
+
+        alone = {} if results.objective is None else results.gradient  # of one objective
+        sizes = {n: each.norm if isinstance(each, Stored) else each for n, each in alone.items()}
+        runs.note_results(run, results.objective, sizes)
 
 
 def _present(store: Store, plan: Plan) -> dict[str, int]:

@@ -33,10 +33,16 @@ _ROOM_FOR_WORDS = 16_384  # bytes
 Tick = Callable[[], None]
 
 
-def execute(plan: Plan, run: RunLayout, place: Place, tick: Tick = lambda: None) -> None:
+def execute(
+    plan: Plan,
+    run: RunLayout,
+    place: Place,
+    tick: Tick = lambda: None,
+    described: Tick = lambda: None,
+) -> None:
     """Describe what is new, then run all tasks; raises what the workers reported.
 
-    tick is called about ten times a second on this thread.
+    tick is called about ten times a second on this thread, described once all shapes are known.
     """
     with _interruptible(), _ended(place) as threads:
         threads.append(_Background(_import_snakemake))  # takes a second, while workers get ready
@@ -44,12 +50,17 @@ def execute(plan: Plan, run: RunLayout, place: Place, tick: Tick = lambda: None)
             place.start(plan, run)
         except OSError as error:
             raise _without_words(run, error) from error
-        todo = [lambda: place.describe()] if plan.to_create else []
-        todo += [lambda: _snakemake(run, place)] if plan.tasks else []
-        for work in todo:
+
+        def wait_for(work: Callable[[], None]) -> None:
             threads.append(_Background(work))
             threads[-1].wait(tick, place.check)
             _report(run, threads[-1].error)
+
+        if plan.to_create:
+            wait_for(place.describe)
+        described()
+        if plan.tasks:
+            wait_for(lambda: _snakemake(run, place))
 
 
 class _Background:

@@ -23,7 +23,7 @@ _HELD = ExitStack()  # the store, while this process lives
 def frozen_plan(config: MutableMapping[str, Any], workflow: Any) -> tuple[Path, Plan]:
     """The plan's file and the plan; every process that parses the Snakefile sees the same.
 
-    config: plan=FILE, or pipeline, direction (forward, backward), store, of, wrt (a list),
+    config: plan=FILE, or pipeline, direction (forward, backward), store, of, wrt (lists),
     jobs (into how many tasks the shards are cut).
     """
     given = config.get("plan") or os.environ.get(PLAN_VARIABLE)
@@ -38,11 +38,10 @@ def frozen_plan(config: MutableMapping[str, Any], workflow: Any) -> tuple[Path, 
 
 def _make(config: MutableMapping[str, Any]) -> Path:
     store = Store.open(Path(config["store"]).absolute() if "store" in config else default_root())
-    wrt = config.get("wrt")
     request = Request(
         direction=config.get("direction", "backward"),
-        of=config.get("of"),
-        wrt=wrt.split(",") if isinstance(wrt, str) else wrt,
+        of=_names(config.get("of")),
+        wrt=_names(config.get("wrt")),
         jobs=int(config.get("jobs", 4 * (os.cpu_count() or 1))),
     )
     _HELD.enter_context(lock.hold(store))
@@ -51,3 +50,8 @@ def _make(config: MutableMapping[str, Any]) -> Path:
     if plan.to_create:
         describe(run)
     return run.plan
+
+
+def _names(said: Any) -> list[str] | None:
+    """A list of names, or their text with commas."""
+    return said.split(",") if isinstance(said, str) else said

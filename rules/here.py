@@ -1,6 +1,6 @@
 """This machine: warm workers, one per core."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ class Here(Place):
     cores: int
     cut: int | None = None  # into how many tasks; None: a few per core
     _pool: Pool | None = field(default=None, init=False)
+    _most: int | None = field(default=None, init=False)  # workers of a kind, if fewer than cores
     _plan: Plan | None = field(default=None, init=False)
     _keeps: bool = field(default=False, init=False)
 
@@ -35,8 +36,24 @@ class Here(Place):
         assert self._pool is not None, "not started"
         return self._pool
 
+    @property
+    def workers(self) -> int:
+        return self._most or self.cores
+
+    @property
+    def limited(self) -> bool:
+        return self._most is not None
+
+    def limit(self, fitting: Callable[[int], int]) -> None:
+        self._most = fitting(self.cores)
+        if self._pool is not None and self._pool.cores > self._most:
+            self._pool.close(at_once=False)  # those at work for the run before
+            self._pool = None
+        elif self._pool is not None:
+            self._pool.cores = self._most
+
     def start(self, plan: Plan, run: RunLayout) -> None:
-        self._pool, self._plan = self._pool or Pool(self.cores), plan
+        self._pool, self._plan = self._pool or Pool(self.workers), plan
         self._pool.serve(plan, run)
 
     @contextmanager
@@ -54,7 +71,7 @@ class Here(Place):
 
     def resources(self) -> dict[str, Any]:
         no_defaults: dict[str, Any] = {}  # a temporary folder for each job is a tenth of planning
-        return {"cores": self.cores, "default_resources": no_defaults}
+        return {"cores": self.workers, "default_resources": no_defaults}
 
     def execution(self) -> dict[str, Any]:
         from diffpipe.rules.plugins import executor  # imports Snakemake

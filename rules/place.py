@@ -3,11 +3,11 @@
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from diffpipe.cache.errors import WorkerError
+from diffpipe.cache.errors import UsageError, WorkerError
 from diffpipe.cache.layout import RunLayout
 from diffpipe.pipelines.core.plan import Plan
 from diffpipe.rules import runs
@@ -30,6 +30,21 @@ class Place(ABC):
     def queued(self) -> int:
         """How many tasks have been submitted and wait for a machine."""
         return 0
+
+    @property
+    @abstractmethod
+    def workers(self) -> int:
+        """How many tasks are computed at a time, at most."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether it was told how many."""
+        return False
+
+    def limit(self, fitting: Callable[[int], int]) -> None:
+        """From the next start on have as many workers at a time as fit, of those asked for."""
+        del fitting
+        raise UsageError("a memory budget is for this machine", hint="--mem is that of each job")
 
     @abstractmethod
     def start(self, plan: Plan, run: RunLayout) -> None:

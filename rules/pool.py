@@ -18,6 +18,8 @@ from diffpipe.cache.errors import InterruptedRunError, WorkerError
 from diffpipe.cache.layout import RunLayout
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Plan
+from diffpipe.pipelines.core.steps import Step
+from diffpipe.pipelines.core.tasks import Task
 from diffpipe.rules import worker
 from diffpipe.rules.machine import KEEP_MEMORY
 from diffpipe.rules.place import MODULE
@@ -32,7 +34,7 @@ class Pool:
     """Starts the workers; `compute` may be called from many threads."""
 
     def __init__(self, cores: int) -> None:
-        self._cores = cores
+        self.cores = cores
         self._names = count()
         self._closed = False
         self._workers: set[_Process] = set()
@@ -44,8 +46,8 @@ class Pool:
         Workers that it lacks are started: they import what they need while there is nothing to do.
         """
         self._run = run
-        self._kind_of = {task.id: (task.platform, task.framework) for task in plan.tasks}
-        for kind, devices in _places(plan, self._cores).items():
+        self._kind_of = {task.id: kind_of(task) for task in plan.tasks}
+        for kind, devices in places(plan, self.cores).items():
             idle = self._idle.setdefault(kind, SimpleQueue())
             for device in devices[idle.qsize() :]:
                 idle.put(self._start(kind, device))
@@ -54,7 +56,7 @@ class Pool:
         """Have shapes evaluated and artefacts made, by a worker of each framework in its turn."""
         for step in plan.steps:
             if step.id in plan.to_create and store.get(step.key) is None:
-                self._compute(worker.DESCRIBE, (step.platform, step.framework))
+                self._compute(worker.DESCRIBE, kind_of(step))
 
     def compute(self, task: str) -> None:
         """Have a task computed by a worker that is free; raises WorkerError where it failed."""
@@ -150,17 +152,22 @@ class _Process:
             self._process.wait()
 
 
+def kind_of(each: Step | Task) -> Kind:
+    """The kind of worker that computes a step or a task."""
+    return each.platform, each.framework
+
+
 def _seeing(device: str | None) -> dict[str, str]:
     """The variable that leaves a process one GPU; None: all that there are."""
     return {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
 
 
-def _places(plan: Plan, cores: int) -> dict[Kind, list[str | None]]:
+def places(plan: Plan, cores: int) -> dict[Kind, list[str | None]]:
     """Kind -> the device of each of its workers (None: all that there is)."""
     tasks = _at_a_time(plan)
     for step in plan.steps:
         if step.id in plan.to_create:
-            tasks.setdefault((step.platform, step.framework), 1)
+            tasks.setdefault(kind_of(step), 1)
     gpus: list[str | None] = [*visible_gpus()] or [None]  # where there is none, JAX says so best
     return {
         kind: gpus if kind[0] == "gpu" else [None] * min(cores, count)
@@ -170,10 +177,10 @@ def _places(plan: Plan, cores: int) -> dict[Kind, list[str | None]]:
 
 def _at_a_time(plan: Plan) -> dict[Kind, int]:
     """Kind -> how many of its tasks may run at a time: the batches of one group."""
-    groups = Counter((task.platform, task.framework, task.group) for task in plan.tasks)
+    groups = Counter((kind_of(task), task.group) for task in plan.tasks)
     found: dict[Kind, int] = {}
-    for (platform, framework, _), tasks in groups.items():
-        found[platform, framework] = max(tasks, found.get((platform, framework), 0))
+    for (kind, _), tasks in groups.items():
+        found[kind] = max(tasks, found.get(kind, 0))
     return found
 
 

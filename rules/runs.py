@@ -7,13 +7,14 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from msgspec import structs
 
 from diffpipe.cache import documents, lock
 from diffpipe.cache.errors import DiffpipeError, from_json
@@ -21,6 +22,7 @@ from diffpipe.cache.files import writing
 from diffpipe.cache.layout import RunLayout, unique
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Plan
+from diffpipe.rules.provenance.components import norm
 
 _SHARE = 20  # reading takes at most a twentieth of the time
 Done = Counter[tuple[str, str]]  # (stage, kind of step) -> slots computed
@@ -72,11 +74,16 @@ def with_jobs(store: Store) -> list[RunLayout]:
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a run ended; a run without this note was killed."""
+    """How a run ended, and what it found; a run without this note was killed.
+
+    gradient_norm: over all components, each in units of the objective per unit of its parameter.
+    """
 
     state: Literal["done", "failed", "interrupted", "killed"]
     seconds: float | None = None
     error: dict[str, Any] | None = None
+    objective: float | None = None
+    gradient_norm: float | None = None
 
     @property
     def message(self) -> str:
@@ -87,6 +94,13 @@ def end_run(run: RunLayout, outcome: "Outcome") -> None:
     """Note how a run ended."""
     with contextlib.suppress(OSError):  # the disk may be what ended it
         run.outcome.write_bytes(msgspec.json.encode(outcome))
+
+
+def note_results(run: RunLayout, objective: Any, gradient: Mapping[str, Any]) -> None:
+    """Add to the note of how a run ended what it found; only a number is noted of an objective."""
+    value = objective if isinstance(objective, float | int) else None
+    size = norm(*gradient.values()) if gradient else None
+    end_run(run, structs.replace(outcome(run), objective=value, gradient_norm=size))
 
 
 def outcome(run: RunLayout) -> Outcome:
@@ -125,6 +139,13 @@ def at_work(store: Store, run: RunLayout) -> bool:
     if run.outcome.exists() or lock.holder(store) is None:
         return False
     return all_runs(store)[-1:] == [run]
+
+
+def computed(run: RunLayout) -> Iterator[dict[str, Any]]:
+    """What the workers of a run noted of each slot: step, stage, kind, slot, seconds."""
+    records = Records(run)
+    for path in sorted(run.records.glob("*.jsonl")):
+        yield from records._new_lines(path)
 
 
 def errors(run: RunLayout) -> list[DiffpipeError]:

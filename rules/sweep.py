@@ -11,15 +11,18 @@ import numpy as np
 
 from diffpipe.cache import masks
 from diffpipe.cache.artefact import Artefact
+from diffpipe.cache.checkpoints import Checkpoints
 from diffpipe.cache.errors import DamagedError, InterruptedRunError
 from diffpipe.cache.store import Store
-from diffpipe.pipelines.core import compute
+from diffpipe.pipelines.core import compute, differentiate
 from diffpipe.pipelines.core.conform import check_as_described
 from diffpipe.pipelines.core.finite import refuse_non_finite
 from diffpipe.pipelines.core.plan import Plan
 from diffpipe.pipelines.core.shards import BlockSum
 from diffpipe.pipelines.core.steps import Source, Step
 from diffpipe.pipelines.core.tasks import Task
+from diffpipe.rules import memory
+from diffpipe.rules.measure import measure
 
 Arrays = dict[str, np.ndarray]
 
@@ -37,6 +40,7 @@ class Sweep:
     _shard_arrays: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     _once_arrays: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     _sums: dict[tuple[str, str], BlockSum] = field(default_factory=dict)
+    _written: int = 0  # bytes of the slot in work
 
     def __post_init__(self) -> None:
         self._steps.update({step.id: step for step in self.plan.steps})
@@ -76,32 +80,40 @@ class Sweep:
             raise InterruptedRunError("the run that started this worker is gone")
         if not self.plan.force and self._is_complete(step, shard):
             return
-        start = time.perf_counter()
-        written = _COMPUTE[step.kind](self, step, shard)
-        self._hold(step, written)
+        memory.forget_peak()
+        start, self._written = time.perf_counter(), 0
+        computed = _COMPUTE[step.kind](self, step, shard)
+        self._hold(step, computed)
         self._note(step, shard, time.perf_counter() - start)
+        if step.kind == "primal" and shard == 0:
+            self._measure(step, computed)
 
     def _primal(self, step: Step, shard: int) -> Arrays:
         outputs, kept = compute.primal(step, shard, self)
         if step.residuals and kept:
             artefact = self._artefact(step.residuals)
-            artefact.write(shard, _padded(artefact, kept))
+            self._store(artefact, shard, _padded(artefact, kept))
         self._write(step, shard, outputs)
         return outputs
 
     def _pullback(self, step: Step, shard: int) -> Arrays:
         kept = self._saved(step.saved, shard) if step.saved else None
-        pulled = compute.pullback(step, shard, self, kept)
+        pulled = differentiate.pullback(step, shard, self, kept)
         self._write(step, shard, pulled)
         return pulled
 
     def _tangent(self, step: Step, shard: int) -> Arrays:
-        pushed = compute.tangent(step, shard, self)
+        pushed = differentiate.tangent(step, shard, self)
         self._write(step, shard, pushed)
         return pushed
 
+    def _bend(self, step: Step, shard: int) -> Arrays:
+        bent = differentiate.bend(step, shard, self)
+        self._write(step, shard, bent)
+        return bent
+
     def _curvature(self, step: Step, shard: int) -> Arrays:
-        found = compute.curvature(step, shard, self)
+        found = differentiate.curvature(step, shard, self)
         self._write(step, shard, found)
         return found
 
@@ -110,7 +122,7 @@ class Sweep:
         artefact, of = self._artefact(step.key), self._artefact(step.of.key)
         parts = {name: range(0, of.slots, of.specs[name].block) for name in artefact.specs}
         total = compute.reduction(step, parts, self._read)
-        artefact.write(shard, total)
+        self._store(artefact, shard, total)
         return total
 
     def _write(self, step: Step, shard: int, arrays: Arrays) -> None:
@@ -121,7 +133,14 @@ class Sweep:
         for name, spec in artefact.specs.items():
             if spec.block > 1 and name in arrays:
                 stored[name] = self._block_sum(step, shard, name, arrays[name])
-        artefact.write(shard, stored)
+        self._store(artefact, shard, stored)
+
+    def _store(
+        self, artefact: Artefact, shard: int, arrays: Mapping[str, np.ndarray | None]
+    ) -> None:
+        artefact.write(shard, arrays)
+        made = (spec for name, spec in artefact.specs.items() if arrays[name] is not None)
+        self._written += sum(spec.chunk_nbytes for spec in made)
 
     def _block_sum(
         self, step: Step, shard: int, name: str, values: np.ndarray
@@ -132,6 +151,15 @@ class Sweep:
             what = f"the sum of {name} over its block"
             refuse_non_finite(step, shard, what, total, per_event=False)
         return total
+
+    def _measure(self, step: Step, outputs: Arrays) -> None:
+        """Find out what residuals of a stage would take, where the plan asks for it."""
+        choice = self.plan.checkpoints.get(step.stage)
+        if choice is None or choice.measure is None:
+            return
+        kept = Checkpoints(self.store.layout)
+        if kept.get(choice.measure) is None:
+            kept.put(choice.measure, measure(self.store, step, choice.inputs, outputs, self))
 
     def _saved(self, source: Source, shard: int) -> Arrays:
         arrays = self._artefact(source.key).specs
@@ -156,7 +184,8 @@ class Sweep:
 
     def _note(self, step: Step, shard: int, seconds: float) -> None:
         line = {"step": step.id, "stage": step.stage, "kind": step.kind, "slot": shard}
-        self.record.write(json.dumps(line | {"seconds": seconds}) + "\n")
+        took = {"seconds": seconds, "bytes": self._written, "peak_mb": memory.peak_mb()}
+        self.record.write(json.dumps(line | took) + "\n")
         self.record.flush()
 
 
@@ -164,6 +193,7 @@ _COMPUTE: dict[str, Callable[[Sweep, Step, int], Arrays]] = {
     "primal": Sweep._primal,
     "pullback": Sweep._pullback,
     "tangent": Sweep._tangent,
+    "bend": Sweep._bend,
     "curvature": Sweep._curvature,
     "reduction": Sweep._reduction,
 }

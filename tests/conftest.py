@@ -7,6 +7,7 @@ from pathlib import Path
 
 from diffpipe.rules import machine
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes are many and share what is compiled
 os.environ["XDG_CACHE_HOME"] = str(Path(__file__).parent.parent / ".pytest_cache" / "xdg")
 machine.prepare("cpu")
 

@@ -36,6 +36,8 @@ from diffpipe.rules.sweep import Sweep
 CASES = Path(__file__).parent / "cases"
 SYNTHETIC = ("joins", "nested", "curve", "blocks")
 IN_BLOCKS = " in blocks of "
+QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+quickly = partial(jax.jit, compiler_options=QUICKLY)  # for what compiles longer than it runs
 SMALL_DRELL_YAN = (96, 32)  # events, and events in a shard: three shards of whole pairs
 
 
@@ -170,9 +172,16 @@ def data_of(made: Pipeline, ref: DataRef) -> Any:
 
 
 def diffpipe(
-    *arguments: str, store: Path, cwd: Path | None = None, **extra: Any
+    *arguments: str, store: Path, cwd: Path | None = None, cores: int | None = 1, **extra: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
+    """Run the command line in a process of its own, with one worker unless told otherwise.
+
+    A worker imports JAX, which takes longer than what most tests compute. cores: None for as many
+    as the command takes by itself.
+    """
+    own = cores is None or {"--cores", "--profile", "--on"} & {*arguments}
+    if arguments[0] in ("run", "fit") and not own:
+        arguments = (*arguments, "--cores", str(cores))
     return subprocess.run(
         [sys.executable, "-m", "diffpipe.cli.app", *arguments],
         capture_output=True,

@@ -197,10 +197,10 @@ def test_nan_and_inf_are_refused_by_stage_shard_output_and_event(project, store,
 def test_an_unknown_wrt_or_objective_on_the_command_line_is_a_usage_error(project, store):
     for request, says in (
         ({"wrt": ["aa"]}, "unknown parameter 'aa'"),
-        ({"of": "los.loss"}, "names no stage's output"),
-        ({"of": "loss.los"}, "does not exist"),
-        ({"of": "value.value"}, "per event"),
-        ({"of": "shape.shape"}, r"shape \(2,\)"),
+        ({"of": ["los.loss"]}, "names no stage's output"),
+        ({"of": ["loss.los"]}, "does not exist"),
+        ({"of": ["value.value"]}, "per event"),
+        ({"of": ["shape.shape"]}, r"shape \(2,\)"),
     ):
         with pytest.raises(DiffpipeError, match=says) as caught:
             run(project(), store, **request)

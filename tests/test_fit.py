@@ -53,7 +53,7 @@ class Here(Sweeps):
 
 
 def sweeps(store, made=None, of=None):
-    request = Request("backward", of=of)
+    request = Request("backward", of=[of] if of else None)
     return Here(store, made or assemble(LINE), request, Cores(1), Quiet())
 
 

@@ -128,7 +128,7 @@ def test_law_4_another_wrt_executes_no_forward_stage(store):
 
 def test_law_4_another_objective_executes_no_forward_stage(swept):
     store, _ = swept("joins")
-    _, executed = sweep(store, pipeline("joins"), Request("backward", of="centre.mean"))
+    _, executed = sweep(store, pipeline("joins"), Request("backward", of=["centre.mean"]))
     assert {kind for _, kind in executed} == {"pullback", "reduction"}
 
 

@@ -4,17 +4,20 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import support
 
+shown = partial(support.diffpipe, cores=None)  # as it stands there
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 RUNNING = ("rules", "pipelines/frameworks")
 PHYSICS = tuple(f"pipelines/physics/{name}" for name in ("matrix_elements", "pdf", "likelihood"))
 LONG = pytest.mark.slow  # what they show compiles for a while
-PAGES = ["", *RUNNING, *(pytest.param(folder, marks=LONG) for folder in PHYSICS)]
+LONG_PAGES = (*PHYSICS, "pipelines/core")
+PAGES = ["", *RUNNING, *(pytest.param(folder, marks=LONG) for folder in LONG_PAGES)]
 
 
 def page(folder):
@@ -36,6 +39,7 @@ def commands(text):
 
 
 FITS = [command for command in commands(README) if command.startswith("diffpipe fit drell_yan")]
+PROFILE = 'diffpipe fit --wrt "*" --profile lifetime'
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +64,23 @@ def test_every_command_that_is_shown_runs(example, folder):
             continue
         assert program == "diffpipe"
         if words[0] in ("me", "pdf"):
-            done = support.diffpipe(*words, store=example / "store", cwd=example)
+            done = shown(*words, store=example / "store", cwd=example)
             assert done.returncode == 0, done.stderr
             assert done.stdout.strip() in text + README, "what is shown is what it prints"
             continue
         if command in FITS:
             continue  # below
+        if command == "diffpipe check":
+            words = [*words, "--stage", "counts"]  # whole pipelines are checked by test_check
         if words[0] == "submit" or {"slurm", "--follow"} & set(words):
             continue  # run by test_slurm on a cluster
         if "sin2_theta_eff=0.2314" in words:
             words = [*words, "--dry-run"]
-            done = support.diffpipe(*words, "drell_yan", store=example / "other", cwd=example)
+            done = shown(*words, "drell_yan", store=example / "other", cwd=example)
+        elif command == PROFILE:  # with it, it runs below
+            done = shown(*words[:3], store=example / "store", cwd=example)
         else:
-            done = support.diffpipe(*words, store=example / "store", cwd=example)
+            done = shown(*words, store=example / "store", cwd=example)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         assert done.stdout
 
@@ -81,18 +89,26 @@ def test_every_command_that_is_shown_runs(example, folder):
 def test_the_fits_that_are_shown_run_and_give_what_is_shown(tmp_path):
     for command in FITS:
         words = shlex.split(command)[1:]
-        done = support.diffpipe(*words, store=tmp_path / "store", cwd=tmp_path)
+        done = shown(*words, store=tmp_path / "store", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         rows = [row for row in done.stdout.splitlines() if row.startswith(("│ sin2", "chi^2"))]
         assert len(rows) == 2
         assert all(row in README for row in rows)
 
 
+@pytest.mark.slow  # a fit for each point of the profile
+def test_the_profile_that_is_shown_runs(example):
+    assert PROFILE in commands(README)
+    done = shown(*shlex.split(PROFILE)[1:], store=example / "store", cwd=example)
+    assert done.returncode == 0, done.stderr
+    assert "lifetime" in done.stdout
+
+
 @pytest.mark.slow  # three runs
 def test_the_gradient_of_the_example_is_that_of_finite_differences(example):
     def run(direction, lifetime):
         words = ["run", direction, "--set", f"lifetime={lifetime}", "--json"]
-        return support.document(support.diffpipe(*words, store=example / "store", cwd=example))
+        return support.document(shown(*words, store=example / "store", cwd=example))
 
     step = 1e-4
     above, below = (run("forward", 1.6 + each)["objective"]["value"] for each in (step, -step))
@@ -101,14 +117,24 @@ def test_the_gradient_of_the_example_is_that_of_finite_differences(example):
     assert slope == pytest.approx((above - below) / (2 * step), rel=1e-6)
 
 
-def test_the_first_command_differentiates_drell_yan(tmp_path):
+ELECTROWEAK = ["sin2_theta_eff", "m_z"]
+ALL = list(support.pipeline("drell_yan").parameters)
+
+
+@pytest.mark.parametrize(
+    "wrt",
+    # the pullback of the evolution compiles for a while
+    [pytest.param(ELECTROWEAK, id="electroweak"), pytest.param(ALL, marks=LONG, id="all")],
+)
+def test_the_first_command_differentiates_drell_yan(tmp_path, wrt):
     """As the README has it, in a folder without a pipeline file, on fewer events."""
     words = ["run", "backward", "--events", "512", "--json"]
-    done = support.diffpipe(*words, store=tmp_path / "store", cwd=tmp_path)
+    words += [] if wrt == ALL else ["--wrt", ",".join(wrt)]
+    done = shown(*words, store=tmp_path / "store", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = support.document(done)
     assert (found["pipeline"], found["objective"]["name"]) == ("drell_yan", "likelihood.chi2")
-    assert len(found["gradient"]) == len(support.pipeline("drell_yan").parameters)
+    assert list(found["gradient"]) == wrt
     assert found["gradient"]["sin2_theta_eff"] != 0
     assert len(found["outputs"]["asymmetry.a4"]) == 63
 

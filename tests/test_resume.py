@@ -61,7 +61,7 @@ def kill_after(worker, store, slots, delay):
 
 
 KILLED = [
-    ("joins", 1, 3),
+    ("joins", 1, 2),
     pytest.param("joins", 1, KILLS, marks=pytest.mark.slow),
     pytest.param("drell_yan", 32, 2, marks=pytest.mark.slow),
 ]

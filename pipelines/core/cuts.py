@@ -27,10 +27,8 @@ def partial(step: Step, shape: tuple[int, ...], dtype: str, unit: str) -> ArrayS
     return ArraySpec.per_shard(step.slots, shape, dtype, unit, step.block)
 
 
-def tangent(step: Step, spec: ArraySpec) -> ArraySpec:
-    """The array of the tangents of an output: a row per direction in each of its slots."""
-    assert step.along is not None
-    many = step.along.count
+def many_of(step: Step, spec: ArraySpec, many: int) -> ArraySpec:
+    """The array of many tangents or cotangents of an array: a row for each in its every slot."""
     if spec.placement == "event":
         return replace(
             spec,

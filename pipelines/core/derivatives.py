@@ -7,13 +7,17 @@ from diffpipe.cache.errors import PipelineError
 from diffpipe.pipelines.core import graph
 from diffpipe.pipelines.core.joins import is_per_event
 from diffpipe.pipelines.core.model import Derivative, OutputRef, Pipeline, Stage
+from diffpipe.pipelines.core.ways import BENT
+from diffpipe.pipelines.core.wrt import Input
 
 
-def active_stages(pipeline: Pipeline, wrt: set[str]) -> set[str]:
-    """The stages through which derivatives in the parameters named can pass."""
+def active_stages(
+    pipeline: Pipeline, wrt: set[str], inputs: frozenset[Input] = frozenset()
+) -> set[str]:
+    """The stages through which derivatives in the parameters and inputs named can pass."""
     active: set[str] = set()
     for stage in pipeline.stages.values():
-        if stage.derivative is not Derivative.STOP and _moves(pipeline, stage, active, wrt):
+        if stage.derivative is not Derivative.STOP and _moves(pipeline, stage, active, wrt, inputs):
             active.add(stage.name)
     return active
 
@@ -34,17 +38,27 @@ def stopped_stages(pipeline: Pipeline, wrt: set[str]) -> list[str]:
     ]
 
 
-def _moves(pipeline: Pipeline, stage: Stage, active: set[str], wrt: set[str]) -> bool:
+def _moves(
+    pipeline: Pipeline,
+    stage: Stage,
+    active: set[str],
+    wrt: set[str],
+    inputs: frozenset[Input] = frozenset(),
+) -> bool:
     own = any(name in wrt for name in stage.parameters.values())
-    return own or any(moving_inputs(pipeline, stage, active))
+    return own or any(moving_inputs(pipeline, stage, active, inputs))
 
 
 def moving_inputs(
-    pipeline: Pipeline, stage: Stage, active: set[str]
+    pipeline: Pipeline, stage: Stage, active: set[str], inputs: frozenset[Input] = frozenset()
 ) -> Iterator[tuple[str, OutputRef]]:
-    """The inputs of a stage that can move, since they come from a stage that is active."""
+    """The inputs of a stage that can move, since they come from a stage that is active.
+
+    inputs: those that move by themselves.
+    """
     for local, ref in stage.output_inputs():
-        if ref.stage in active and not pipeline.stages[ref.stage].output(ref.output).constant:
+        moved = ref.stage in active and not pipeline.stages[ref.stage].output(ref.output).constant
+        if moved or (stage.name, local) in inputs:
             yield local, ref
 
 
@@ -76,6 +90,19 @@ def check_pushforward(stage: Stage) -> None:
         raise PipelineError(
             f"stage {stage.name} ({stage.framework}) has no JVP, which a tangent sweep needs",
             hint="write one, or derivative: finite-difference",
+            stage=stage.name,
+        )
+
+
+def check_bend(stage: Stage) -> None:
+    """Refuse the second derivatives of a stage that has none; raises PipelineError."""
+    if stage.framework not in BENT or stage.derivative is not Derivative.EXACT:
+        way = stage.framework if stage.derivative is Derivative.EXACT else stage.derivative.value
+        raise PipelineError(
+            f"stage {stage.name} ({way}) has no second derivatives, which products with the "
+            "Hessian need",
+            hint=f"write it in {' or '.join(BENT)}, leave out what moves it, or take differences "
+            "of two backward sweeps",
             stage=stage.name,
         )
 

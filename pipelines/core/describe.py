@@ -19,6 +19,7 @@ from diffpipe.pipelines.core.environment import cpu_type
 from diffpipe.pipelines.core.plan import Plan
 from diffpipe.pipelines.core.steps import (
     Call,
+    Given,
     Source,
     Step,
     cotangent_array,
@@ -55,6 +56,7 @@ class Description:
                 return
             for key, specs in self._of(step).items():
                 self.specs[key] = specs
+        self._check_outputs()
         self._check_objective()
 
     def create(self) -> None:
@@ -62,6 +64,10 @@ class Description:
         for step in self.plan.steps:
             if step.id in self.plan.to_create and step.key in self.specs:
                 self._create(step)
+
+    def given(self, step: Step, shard: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The parameters and the inputs of one slot of a step, without their values."""
+        return self._abstract(parameters(_call(step))), self._inputs(step, shard)
 
     def _is_of_another(self, step: Step) -> bool:
         """Whether another framework has to be asked for the shapes of a step."""
@@ -104,8 +110,7 @@ class Description:
         self._check_declared(call, outputs)
         found = {step.key: {name: cuts.output(step, name, each) for name, each in outputs.items()}}
         if step.residuals:
-            given = self._abstract(parameters(call)), self._inputs(step, 0)
-            kept = tracer(step).describe_residuals(call, *given)
+            kept = tracer(step).describe_residuals(call, *self.given(step))
             found[step.residuals] = {
                 name: ArraySpec.per_shard(step.slots, each.shape, each.dtype)
                 for name, each in kept.items()
@@ -114,7 +119,7 @@ class Description:
 
     def _outputs(self, step: Step, shard: int) -> dict[str, Abstract]:
         call = _call(step)
-        given = self._abstract(parameters(call)), self._inputs(step, shard)
+        given = self.given(step, shard)
         with reporting(step.stage):
             rows = call.rows(shard)
             if is_declared(call):
@@ -187,9 +192,37 @@ class Description:
         for name in step.active_parameters:
             unit = per("objective", call.parameter_units[name])
             found[gradient_array(name)] = cuts.partial(step, values[name].shape, "float64", unit)
+        if step.count is not None:
+            found = {name: cuts.many_of(step, spec, step.count) for name, spec in found.items()}
         if call.steps is not None:
             found |= {error_array(name): spec for name, spec in found.items()}
+        self._check_seeds(step)
         return found
+
+    def _bend(self, step: Step) -> Specs:
+        assert step.along is not None
+        many = step.along.count
+        pulled = self._pullback(step)
+        return {
+            tangent_array(name): cuts.many_of(step, spec, many) for name, spec in pulled.items()
+        }
+
+    def _check_seeds(self, step: Step) -> None:
+        """Refuse cotangents that do not fit their outputs."""
+        outputs = self.specs[step.ingredients["primal"]]
+        for name, seed in step.seeds.items():
+            if name not in outputs:
+                text = f"there is no output {step.stage}.{name} to start a backward sweep from"
+                raise UsageError(text, hint=did_you_mean(name, outputs))
+            spec = outputs[name]
+            shape = spec.shape[1:] if spec.placement == "shard" else spec.shape
+            dtype = seed.dtype if isinstance(seed, Given) else "float64"
+            if (tuple(seed.shape), dtype) != (shape, spec.dtype):
+                raise UsageError(
+                    f"the cotangent of {step.stage}.{name} is {dtype} {tuple(seed.shape)}, and "
+                    f"the output {spec.dtype} {shape}",
+                    hint="a cotangent has the shape and the dtype of its output",
+                )
 
     def _cotangent(self, step: Step, source: Source, spec: ArraySpec) -> ArraySpec:
         if source.slot:
@@ -201,7 +234,7 @@ class Description:
         primal = self.specs[step.ingredients["primal"]]
         found = {name: primal[name] for name in step.along.outputs}
         return {
-            tangent_array(name): cuts.tangent(step, spec)
+            tangent_array(name): cuts.many_of(step, spec, step.along.count)
             for name, spec in found.items()
             if Abstract(spec.shape, spec.dtype).is_differentiable
         }
@@ -222,17 +255,22 @@ class Description:
             if spec.placement == "shard"
         }
 
+    def _check_outputs(self) -> None:
+        for name, source in (self.plan.outputs | self.plan.goal.tangents).items():
+            arrays = self.specs[source.key]
+            if source.array not in arrays and name in self.plan.goal.tangents:
+                text = f"--of {name} is not float64 or complex128: it has no tangent"
+                raise UsageError(text)
+            if source.array not in arrays:
+                asked = "the objective " if name == self.plan.objective_name else "--of "
+                hint = did_you_mean(source.array, arrays)
+                raise UsageError(f"{asked}{name} does not exist", hint=hint)
+
     def _check_objective(self) -> None:
         objective = self.plan.objective
         if objective is None:
             return
-        arrays = self.specs[objective.key]
-        if objective.array not in arrays:
-            raise UsageError(
-                f"the objective {self.plan.objective_name} does not exist",
-                hint=did_you_mean(objective.array, arrays),
-            )
-        spec = arrays[objective.array]
+        spec = self.specs[objective.key][objective.array]
         if self.plan.direction != "forward" and (spec.shape, spec.dtype) != ((), "float64"):
             raise UsageError(
                 f"the objective {self.plan.objective_name} has shape {spec.shape} and dtype "
@@ -243,6 +281,7 @@ class Description:
 _DESCRIBE: dict[str, Callable[[Description, Step], Specs]] = {
     "pullback": Description._pullback,
     "tangent": Description._tangent,
+    "bend": Description._bend,
     "curvature": Description._curvature,
     "reduction": Description._sum,
 }

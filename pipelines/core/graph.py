@@ -1,6 +1,6 @@
 """The graph of stages: an order to run in, and who uses what."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from diffpipe.cache.errors import PipelineError, did_you_mean
 from diffpipe.pipelines.core.model import OutputRef, Pipeline, Stage
@@ -58,8 +58,13 @@ def used_outputs(pipeline: Pipeline, stage: str) -> list[str]:
 
 def above(pipeline: Pipeline, stage: str) -> set[str]:
     """The stages that a stage depends on."""
+    return above_all(pipeline, {stage})
+
+
+def above_all(pipeline: Pipeline, stages: Collection[str]) -> set[str]:
+    """The stages that one of some stages depends on."""
     found: set[str] = set()
     for each in reversed(list(pipeline.stages.values())):
-        if each.name == stage or each.name in found:
+        if each.name in stages or each.name in found:
             found.update(ref.stage for _, ref in each.output_inputs())
     return found

@@ -41,12 +41,41 @@ class Identity:
         """Stage -> key of its primal."""
         known: dict[str, str] = {}
         for stage in self.pipeline.stages.values():
-            known[stage.name] = keys.key("primal", **self._ingredients(stage, known))
+            known[stage.name] = self.primal(stage, known)
         return known
 
-    def ingredients(self, stage: Stage) -> dict[str, Any]:
-        """Everything that stands in the key of a stage's primal."""
-        return self._ingredients(stage, self.primals)
+    def primal(self, stage: Stage, known: Mapping[str, str]) -> str:
+        """The key of a stage's primal, where those of the stages that it reads are known."""
+        return keys.key("primal", **self.ingredients(stage, known))
+
+    def ingredients(self, stage: Stage, known: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Everything that stands in the key of a stage's primal; known: as for `primal`."""
+        known = self.primals if known is None else known
+        files = {"files": self.files[stage.name]} if stage.files else {}
+        return (
+            _declared(stage)
+            | files
+            | {
+                "function": str(stage.function),
+                "code": self._code(stage),
+                "options": dict(stage.options),
+                "parameters": {
+                    local: self.pipeline.parameters[name].value
+                    for local, name in stage.parameters.items()
+                },
+                "inputs": {
+                    local: self._input_key(ref, known) for local, ref in stage.inputs.items()
+                },
+                "summed": sorted(name for name in stage.outputs if stage.is_summed(name)),
+                "sample": _sample(stage),
+                "seed": stage.sample.seed if stage.sample is not None and stage.source else None,
+                "residuals": _keeps(stage),
+                "framework": stage.framework,
+                "versions": self._versions(stage),
+                "platform": self.environment.platform(stage.resources.gpus, stage.framework),
+                "dtype": DTYPE,
+            }
+        )
 
     @cached_property
     def datasets(self) -> Mapping[str, str]:
@@ -68,33 +97,6 @@ class Identity:
         if stage.checkpoint is not Checkpoint.RESIDUALS:
             return None
         return keys.key("residuals", primal=self.primals[stage.name], policy="residuals")
-
-    def _ingredients(self, stage: Stage, known: Mapping[str, str]) -> dict[str, Any]:
-        files = {"files": self.files[stage.name]} if stage.files else {}
-        return (
-            _declared(stage)
-            | files
-            | {
-                "function": str(stage.function),
-                "code": self._code(stage),
-                "options": dict(stage.options),
-                "parameters": {
-                    local: self.pipeline.parameters[name].value
-                    for local, name in stage.parameters.items()
-                },
-                "inputs": {
-                    local: self._input_key(ref, known) for local, ref in stage.inputs.items()
-                },
-                "summed": sorted(name for name in stage.outputs if stage.is_summed(name)),
-                "sample": _sample(stage),
-                "seed": stage.sample.seed if stage.sample is not None and stage.source else None,
-                "residuals": stage.checkpoint is Checkpoint.RESIDUALS,
-                "framework": stage.framework,
-                "versions": self._versions(stage),
-                "platform": self.environment.platform(stage.resources.gpus, stage.framework),
-                "dtype": DTYPE,
-            }
-        )
 
     def _versions(self, stage: Stage) -> dict[str, str]:
         try:
@@ -152,6 +154,13 @@ def _declared(stage: Stage) -> dict[str, Any]:
     if stage.framework == "jax":
         return {}
     return {"outputs": [[name, each.shape, each.dtype] for name, each in stage.outputs.items()]}
+
+
+def _keeps(stage: Stage) -> bool | str:
+    """Whether residuals are kept, which may change bits; a word where no plan has decided it."""
+    if stage.checkpoint is Checkpoint.AUTO:
+        return Checkpoint.AUTO.value
+    return stage.checkpoint is Checkpoint.RESIDUALS
 
 
 def _sample(stage: Stage) -> list[int] | None:

@@ -23,10 +23,11 @@ class Over(StrEnum):
 
 
 class Checkpoint(StrEnum):
-    """What the forward sweep keeps for a stage's pullback."""
+    """What the forward sweep keeps for a stage's pullback; auto: as a plan decides by measure."""
 
     RECOMPUTE = "recompute"
     RESIDUALS = "residuals"
+    AUTO = "auto"
 
 
 class Derivative(StrEnum):

@@ -13,22 +13,23 @@ from msgspec import structs
 
 from diffpipe.cache import files
 from diffpipe.cache.artefact import Artefact
-from diffpipe.cache.errors import UsageError, did_you_mean
 from diffpipe.cache.memo import Memo
 from diffpipe.cache.store import Store
-from diffpipe.pipelines.core.assemble import output_ref
-from diffpipe.pipelines.core.chain import Chain, ChoosePullback, exact_pullback
+from diffpipe.pipelines.core import checkpoints
+from diffpipe.pipelines.core.backward import ChoosePullback, exact_pullback
+from diffpipe.pipelines.core.chain import Chain
+from diffpipe.pipelines.core.checkpoints import Choice
 from diffpipe.pipelines.core.demand import Presence, missing_slots
 from diffpipe.pipelines.core.environment import Environment
+from diffpipe.pipelines.core.goals import GOALS, Goal, asked, objective_of
 from diffpipe.pipelines.core.identity import Identity
-from diffpipe.pipelines.core.joins import is_per_event
+from diffpipe.pipelines.core.jacobian import Mode
 from diffpipe.pipelines.core.model import OutputRef, Pipeline
 from diffpipe.pipelines.core.remarks import remarks
 from diffpipe.pipelines.core.steps import Source, Step
-from diffpipe.pipelines.core.tangents import Tangents, directions, labels
 from diffpipe.pipelines.core.tasks import Task, make_tasks
 
-Direction = Literal["forward", "backward", "curvature"]
+Direction = Literal["forward", "backward", "tangent", "jacobian", "hvp", "curvature"]
 
 
 _MOST_BYTES = 1 << 30  # a million shards in 5000 tasks are some MB
@@ -38,11 +39,16 @@ class Request(msgspec.Struct, frozen=True):
     """What a user asks of a pipeline."""
 
     direction: Direction
-    of: str | None = None  # stage.output; None: the pipeline's objective
-    wrt: list[str] | None = None  # parameters; None: all
+    of: list[str] | None = None  # each a stage.output; None: the pipeline's objective
+    wrt: list[str] | None = None  # parameters, or arrays between stages; None: all parameters
+    along: dict[str, Any] | None = None  # parameter -> how far; None: unit vectors of `wrt`
+    cotangent: str | None = None  # a file with the cotangents that a backward sweep starts from
+    mode: Mode | None = None  # of a Jacobian
+    cut: list[str] | None = None  # of a mixed one, the outputs at which its modes meet
     jobs: int = 1  # how many tasks the shards of a segment are cut into, at most
     force: bool = False
     durable: bool = False  # each chunk is synced to disk before it counts
+    room: int | None = None  # bytes for residuals of `checkpoint: auto`; None: as many as pay
     mem_mb: int | None = None  # of each task; None: as its stages ask
     runtime_min: int | None = None
 
@@ -62,12 +68,16 @@ class Plan(msgspec.Struct, frozen=True):
     slots_present: dict[str, int]  # step -> complete slots when the plan was made
     tasks: list[Task]
     to_create: list[str]  # steps whose artefact does not exist yet
-    gradients: dict[str, list[Source]]
-    curvature: Source | None
-    along: list[str]  # the directions of the curvature, in order
+    outputs: dict[str, Source]  # what is asked for by name
+    goal: Goal
     force: bool
     durable: bool
     remarks: list[str]  # what a user should know before it runs
+    checkpoints: dict[str, Choice] = {}  # the policies of stages that leave it to the plan
+
+    @property
+    def gradients(self) -> dict[str, list[Source]]:
+        return self.goal.gradients
 
     def step(self, step_id: str) -> Step:
         return next(step for step in self.steps if step.id == step_id)
@@ -102,26 +112,21 @@ def make_plan(store: Store, pipeline: Pipeline, request: Request) -> Plan:
     """Find what must run for a request; raises UsageError, PipelineError."""
     environment = Environment.current()
     memo = Memo(store.layout.code)
+    decided = checkpoints.decide(store, Identity(pipeline, environment, memo), request.room)
+    pipeline = decided.pipeline
     chain = Chain(pipeline, Identity(pipeline, environment, memo))
     chain.add_forward()
     objective = objective_of(pipeline, request)
-    wrt = _wrt(pipeline, request)
-    if request.direction == "backward":
-        assert objective is not None
-        chain.add_backward(objective, wrt, exact_pullback if request.force else _chooser(store))
-    curvature, along = None, []
-    if request.direction == "curvature":
-        assert objective is not None
-        wanted = directions(chain, wrt)
-        curvature, along = Tangents(chain, wanted).add(objective), labels(wanted, chain)
+    ask = asked(store, pipeline, request, exact_pullback if request.force else _chooser(store))
+    goal = GOALS[request.direction](chain, ask)
     memo.save()
     presence = Presence.read(store, chain.steps.values(), forget=request.force)
-    asked = _asked(chain, objective, curvature, request)
+    ends = _asked(chain, [] if request.cotangent else ask.of, goal, request)
     keep = request.direction == "forward"
-    missing = missing_slots(chain.steps, asked, presence, keep=keep)
+    missing = missing_slots(chain.steps, ends, presence, keep=keep)
     steps = list(chain.steps.values())
     todo = [step for step in steps if missing[step.id]]
-    moved = wrt if request.direction != "forward" else []
+    moved = ask.wrt.parameters if request.direction != "forward" else []
     return Plan(
         pipeline=pipeline.name,
         path=str(pipeline.path),
@@ -129,46 +134,19 @@ def make_plan(store: Store, pipeline: Pipeline, request: Request) -> Plan:
         direction=request.direction,
         objective=chain.source(objective) if objective else None,
         objective_name=str(objective) if objective else None,
-        wrt=wrt,
+        wrt=ask.wrt.names,
         parameter_values={name: each.value for name, each in pipeline.parameters.items()},
         steps=steps,
         slots_present={name: mask.bit_count() for name, mask in presence.made.items()},
         tasks=[_limited(task, request) for task in make_tasks(steps, missing, request.jobs)],
         to_create=[step.id for step in steps if missing[step.id] and step.id in presence.absent],
-        gradients=chain.gradients,
-        curvature=curvature,
-        along=along,
+        outputs={str(ref): chain.source(ref) for ref in ask.of},
+        goal=goal,
         force=request.force,
         durable=request.durable,
         remarks=[*remarks(pipeline, moved, todo, environment, foreign=presence.foreign)],
+        checkpoints=dict(decided.choices),
     )
-
-
-def objective_of(pipeline: Pipeline, request: Request) -> OutputRef | None:
-    """The output that a request is about; raises UsageError where it needs one and has none."""
-    if request.of is not None:
-        ref = output_ref(request.of, pipeline.stages, "--of")
-        if is_per_event(pipeline.stages, ref):
-            raise UsageError(f"--of {ref} is per event; a gradient is taken of a scalar")
-        return ref
-    if pipeline.objective is None and request.direction != "forward":
-        raise UsageError(
-            f"the pipeline {pipeline.name} has no objective",
-            hint="name one with --of stage.output, or write objective: stage.output in the file",
-        )
-    if pipeline.objective and is_per_event(pipeline.stages, pipeline.objective):
-        raise UsageError(f"the objective {pipeline.objective} is per event, not a scalar")
-    return pipeline.objective
-
-
-def _wrt(pipeline: Pipeline, request: Request) -> list[str]:
-    if request.wrt is None:
-        return list(pipeline.parameters)
-    for name in request.wrt:
-        if name not in pipeline.parameters:
-            hint = did_you_mean(name, pipeline.parameters)
-            raise UsageError(f"--wrt: unknown parameter {name!r}", hint=hint)
-    return [name for name in pipeline.parameters if name in request.wrt]
 
 
 def _chooser(store: Store) -> ChoosePullback:
@@ -200,12 +178,8 @@ def _active(pullback: Artefact) -> set[str]:
     return set(pullback.manifest["ingredients"]["active"])
 
 
-def _asked(
-    chain: Chain, objective: OutputRef | None, curvature: Source | None, request: Request
-) -> list[str]:
+def _asked(chain: Chain, of: list[OutputRef], goal: Goal, request: Request) -> list[str]:
     """The steps whose results are asked for."""
     if request.direction == "forward" and request.of is None:
         return list(chain.steps)
-    asked = [chain.source(objective).step] if objective else []
-    asked += [curvature.step] if curvature else []
-    return asked + [each.step for sources in chain.gradients.values() for each in sources]
+    return [*(chain.source(ref).step for ref in of), *goal.steps]

@@ -1,9 +1,11 @@
 """Results: what a finished plan computed, read from the store without zarr or a framework."""
 
+import math
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
@@ -12,6 +14,9 @@ from diffpipe.cache.errors import DamagedError
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Plan
 from diffpipe.pipelines.core.steps import Source, error_array
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _SMALL = 1000  # values of an output that is printed whole
 _PRINTABLE = ("float64", "int64", "bool")
@@ -27,11 +32,26 @@ class Curvature:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """An array that is too large to be given as numbers: one row per event, in the store.
+
+    Where several arrays are named they are to be added up.
+    """
+
+    shape: list[int]
+    arrays: list[str]
+    norm: float
+
+
+@dataclass(frozen=True)
 class Results:
     """The objective, the gradient, and the scalars and small arrays that are not per event.
 
     errors: of gradients in parameters of stages that are differentiated by finite differences, the
     estimated error. What other parameters' gradients owe to such a stage is not known.
+    tangents: of outputs, along the direction asked for; jacobian: output -> parameter -> its
+    block, (*of the output, *of the parameter); products: parameter -> H v, a row per direction;
+    gradients: of several objectives, each with its own.
     """
 
     objective: float | None
@@ -39,6 +59,10 @@ class Results:
     outputs: Mapping[str, Any]
     curvature: Curvature | None = None
     errors: Mapping[str, Any] = field(default_factory=dict)
+    tangents: Mapping[str, Any] = field(default_factory=dict)
+    jacobian: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    products: Mapping[str, Any] = field(default_factory=dict)
+    gradients: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def read_results(store: Store, plan: Plan) -> Results:
@@ -46,8 +70,18 @@ def read_results(store: Store, plan: Plan) -> Results:
     reader = _Reader(store)
     objective = reader.value(plan.objective) if plan.objective else None
     gradient = {name: _gradient(reader, plan, name) for name in plan.gradients}
-    outputs, errors = dict(_outputs(reader, plan)), dict(_errors(reader, plan))
-    return Results(objective, gradient, outputs, _curvature(reader, plan), errors)
+    several = plan.goal.several
+    return Results(
+        objective,
+        {} if several else gradient,
+        dict(_outputs(reader, plan)),
+        _curvature(reader, plan),
+        dict(_errors(reader, plan)),
+        tangents={n: _tangent(reader, source) for n, source in plan.goal.tangents.items()},
+        jacobian=_jacobian(reader, plan),
+        gradients={each: _row(gradient, row) for row, each in enumerate(several)},
+        products={n: _product(reader, plan, n) for n in plan.goal.products},
+    )
 
 
 @dataclass(frozen=True)
@@ -67,27 +101,92 @@ class _Reader:
         return artefact is not None and source.array in artefact.specs
 
     def value(self, source: Source) -> Any:
-        artefact = self.artefact(source.key)
-        if artefact is None:
-            raise DamagedError(f"the artefact of {source.step} is missing from the store")
+        artefact = self._there(source)
         try:
             return artefact.values(source.array)
         except (DamagedError, OSError) as error:
             self.store.set_aside_slot(artefact, 0, str(error))
             raise DamagedError(f"a result of {source.step} is damaged: {error}") from error
 
+    def array(self, source: Source, shard: int = 0) -> "np.ndarray":
+        """One slot as an array."""
+        artefact = self._there(source)
+        try:
+            return artefact.read(source.array, shard)
+        except DamagedError as error:
+            self.store.set_aside_slot(artefact, shard, str(error), array=source.array)
+            raise
+
+    def stored(self, sources: list[Source]) -> Stored:
+        """Arrays with a row per event, which are added up; raises DamagedError."""
+        artefacts = [self._there(each) for each in sources]
+        paths = [str(a.folder / each.array) for a, each in zip(artefacts, sources, strict=True)]
+        squares = 0.0
+        for shard in range(artefacts[0].slots):
+            total = reduce(operator.add, (self.array(each, shard) for each in sources))
+            squares += float((abs(total) ** 2).sum())
+        shape = artefacts[0].specs[sources[0].array].shape
+        return Stored(list(shape), paths, math.sqrt(squares))
+
+    def _there(self, source: Source) -> Artefact:
+        artefact = self.artefact(source.key)
+        if artefact is None:
+            raise DamagedError(f"the artefact of {source.step} is missing from the store")
+        return artefact
+
+
+def _row(gradient: Mapping[str, Any], row: int) -> Mapping[str, Any]:
+    """The gradient of one of several objectives."""
+    return {n: each if isinstance(each, Stored) else each[row] for n, each in gradient.items()}
+
+
+def _tangent(reader: _Reader, source: Source) -> Any:
+    """The tangent along the only direction."""
+    return reader.stored([source]) if source.slot else reader.array(source)[0].tolist()
+
+
+def _product(reader: _Reader, plan: Plan, name: str) -> Any:
+    """H v of a parameter, a row per direction; zero where nothing moves."""
+    values = [reader.value(source) for source in plan.goal.products[name]]
+    still = [_zeros(plan.parameter_values[name]) for _ in plan.goal.along]
+    return reduce(_add, values) if values else still
+
+
+def _jacobian(reader: _Reader, plan: Plan) -> Mapping[str, Mapping[str, Any]]:
+    """The blocks; of outputs with a row per event, the tangents as they are stored."""
+    wanted = plan.goal.jacobian
+    if wanted is None:
+        return {}
+    from diffpipe.pipelines.core import matrices  # here, since it needs NumPy
+
+    rows = {name: each for name, each in wanted.pushed.items() if each.source.slot}
+    whole = structs.replace(
+        wanted,
+        rows=[row for row in wanted.rows if row.name not in rows],
+        pushed={name: each for name, each in wanted.pushed.items() if name not in rows},
+    )
+    by_event = {name: {"*": reader.stored([each.source])} for name, each in rows.items()}
+    return {**matrices.assemble(whole, reader.array), **by_event}
+
 
 def _curvature(reader: _Reader, plan: Plan) -> Curvature | None:
-    if plan.curvature is None:
+    bent = plan.goal.curvature
+    if bent is None:
         return None
-    slope = structs.replace(plan.curvature, array="gradient")
-    return Curvature(plan.along, reader.value(slope), reader.value(plan.curvature))
+    slope = structs.replace(bent, array="gradient")
+    return Curvature(plan.goal.along, reader.value(slope), reader.value(bent))
 
 
 def _gradient(reader: _Reader, plan: Plan, name: str) -> Any:
     """The sum, in the order of the stages, of what each contributes; zero where none does."""
-    values = [reader.value(source) for source in plan.gradients[name]]
-    return reduce(_add, values) if values else _zeros(plan.parameter_values[name])
+    sources = plan.gradients[name]
+    if any(source.slot for source in sources):
+        return reader.stored(sources)
+    values = [reader.value(source) for source in sources]
+    if values:
+        return reduce(_add, values)
+    zeros = _zeros(plan.parameter_values[name])
+    return [zeros for _ in plan.goal.several] or zeros
 
 
 def _errors(reader: _Reader, plan: Plan) -> Iterator[tuple[str, Any]]:

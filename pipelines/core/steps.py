@@ -1,14 +1,16 @@
 """Steps: the units of work of a run. Each makes one artefact, slot by slot.
 
     primal     a stage applied to its inputs, once or per shard (with residuals, if stored)
-    pullback   a stage's VJP applied to the cotangents of its outputs
-    tangent    a stage's JVP along unit vectors of parameters, all in one
+    pullback   a stage's VJP applied to the cotangents of its outputs, one or many at once
+    tangent    a stage's JVP along directions of parameters or inputs, all in one
+    bend       the tangents of a pullback along directions: forward over reverse
     curvature  gradient and Hessian of the objective's stage along its inputs' tangents
     reduction  the sum over shards of what a step gives per shard: sums, their tangents, partials
 
 Steps are frozen into the plan as JSON; a worker needs nothing else to compute one.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -17,7 +19,7 @@ import msgspec
 from diffpipe.pipelines.core.resources import Resources
 from diffpipe.pipelines.core.targets import Program, Service
 
-Kind = Literal["primal", "pullback", "tangent", "curvature", "reduction"]
+Kind = Literal["primal", "pullback", "tangent", "bend", "curvature", "reduction"]
 
 
 class Code(msgspec.Struct, frozen=True, tag="function"):
@@ -83,17 +85,48 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Along(msgspec.Struct, frozen=True):
-    """The directions that a stage is pushed along: unit vectors of parameters, numbered from zero.
+    """The directions that a stage is pushed along, numbered from zero.
 
-    Its own parameters are seeds (local name, component, direction); an input moves in those
-    directions that reached it: their numbers here, in the order in which its tangent has them.
+    Its own parameters have seeds (local name, component, direction, how far); an input moves in
+    those directions that reached it: their numbers here, in the order in which its tangent has
+    them. units: inputs whose components are directions themselves, from this number on.
     """
 
     count: int
     outputs: list[str]
-    seeds: list[tuple[str, int, int]]
+    seeds: list[tuple[str, int, int, float]]
     sources: dict[str, Source]
     numbers: dict[str, list[int]]
+    units: dict[str, int] = {}
+
+
+class Units(msgspec.Struct, frozen=True, tag="units"):
+    """Cotangents of an output, one for each component: a 1 each, in rows from `first` on."""
+
+    first: int
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def ingredients(self) -> list[Any]:
+        return ["units", self.first, list(self.shape)]
+
+
+class Given(msgspec.Struct, frozen=True, tag="given"):
+    """The cotangent of an output, an array in a file; digest: of its dtype, shape and values."""
+
+    path: str
+    array: str
+    digest: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def ingredients(self) -> list[Any]:
+        return ["given", self.digest]
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -112,9 +145,12 @@ class Step(msgspec.Struct, frozen=True):
     residuals: str | None = None  # of a primal: the key of what its pullback will be given
     saved: Source | None = None  # of a pullback: where those residuals are
     cotangents: dict[str, list[Source]] = {}  # output -> what is added up; [] is the objective's 1
+    seeds: dict[str, Units | Given] = {}  # output -> what is added to it, where a sweep starts
+    count: int | None = None  # how many cotangents at once; None: one, without an axis for them
     active_inputs: list[str] = []
     active_parameters: list[str] = []
-    along: Along | None = None  # of a tangent or a curvature
+    along: Along | None = None  # of a tangent, a bend or a curvature
+    bends: dict[str, list[Source]] = {}  # of a bend: output -> tangents of its cotangents, added up
     of: Source | None = None
     block: int = 1  # over how many shards its sums are added up before they are stored
     platform: str = "cpu"
@@ -126,7 +162,7 @@ class Step(msgspec.Struct, frozen=True):
         for source in self.inputs.values():
             if isinstance(source, Source):
                 yield source
-        for sources in self.cotangents.values():
+        for sources in (*self.cotangents.values(), *self.bends.values()):
             yield from sources
         if self.along is not None:
             yield from self.along.sources.values()
@@ -148,7 +184,7 @@ def error_array(array: str) -> str:
 
 
 def tangent_array(name: str) -> str:
-    """The array of a tangent that holds that of an output, one row per direction.
+    """The array that holds the tangents of an array (of a bend: of a cotangent or a gradient).
 
     Directions come first; in a per-event array they come after the event.
     """
@@ -168,6 +204,11 @@ def pullback_id(stage: str) -> str:
 def tangent_id(stage: str) -> str:
     """The step of a stage's tangents."""
     return f"{stage}:tangent"
+
+
+def bend_id(stage: str) -> str:
+    """The step of the tangents of a stage's pullback."""
+    return f"{stage}:bend"
 
 
 def reduction_id(summed: str) -> str:

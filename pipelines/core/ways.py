@@ -32,6 +32,8 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
 # those that find shapes without running a stage; the others need them declared
 TRACED = ("jax", "torch", "tensorflow")
 SERVED = ("umbridge", "tesseract")
+BENT = ("jax", "torch", "tensorflow")  # those with second derivatives
+KEEPING = ("jax",)  # those whose residuals can be stored
 
 
 class Way(NamedTuple):

@@ -18,10 +18,9 @@ from typing import Any, final
 import numpy as np
 
 from diffpipe.pipelines.core.steps import Call
-from diffpipe.pipelines.frameworks.base import Arrays, Pull
+from diffpipe.pipelines.frameworks.base import Arrays, Both, Pull
 from diffpipe.pipelines.frameworks.exchange import Expected, exchange
 from diffpipe.pipelines.frameworks.plain import (
-    Both,
     PlainFramework,
     all_cotangents,
     declared,

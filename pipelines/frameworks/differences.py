@@ -21,7 +21,7 @@ from diffpipe.pipelines.core.steps import (
     error_array,
     gradient_array,
 )
-from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Framework, Pull, Push
+from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Both, Framework, Pull, Push
 from diffpipe.pipelines.frameworks.plain import moving, on_host, stacked
 
 _RELATIVE = 1e-3  # of a value: balances h^4 and 1e-16 / h
@@ -69,11 +69,11 @@ class Differences(Framework):
         return {name: slope.value for name, slope in found.items()} | errors
 
     def pushforward(
-        self, call: Call, push: Push, parameters: Arrays, inputs: Arrays, tangents: Arrays
+        self, call: Call, push: Push, parameters: Arrays, inputs: Arrays, tangents: Both
     ) -> Arrays:
         rows = []
         for number in range(push.count):
-            of_parameters, of_inputs = moving(push, number, parameters, tangents)
+            of_parameters, of_inputs = moving(push, number, tangents)
 
             def run(t: float, along: tuple[Arrays, Arrays] = (of_parameters, of_inputs)) -> Outputs:
                 moved = _moved(parameters, along[0], t), _moved(inputs, along[1], t)

@@ -1,5 +1,7 @@
 """Many directions at once: their tangents stacked, one row each, and products with them."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,22 +10,47 @@ from jax import Array
 
 from diffpipe.pipelines.frameworks.base import Push
 
+_TOGETHER_BYTES = 1 << 24  # of arrays that move, all rows of a batch; what is made of them is more
 
-def stacked(push: Push, parameters: Any, inputs: Any, tangents: Any) -> tuple[Any, Any]:
-    """What moves, and its tangents with a row per direction: zero where an input does not move."""
-    seeded = dict.fromkeys(local for local, *_ in push.seeds)
+
+def stacked(push: Push, given: Any, tangents: Any) -> tuple[Any, Any]:
+    """What moves, and its tangents with a row per direction: zero where an input does not move.
+
+    given: (parameters, inputs); tangents: theirs.
+    """
+    parameters, inputs = given
     moving = dict(push.inputs)
     point = {
-        "parameters": {name: parameters[name] for name in seeded},
+        "parameters": {name: parameters[name] for name in push.parameters},
         "inputs": {name: inputs[name] for name in moving},
     }
     along = {
-        "parameters": {name: _unit_vectors(push, name, parameters[name]) for name in seeded},
+        "parameters": {name: tangents[0][name] for name in push.parameters},
         "inputs": {
-            name: _rows(push, name, numbers, tangents[name]) for name, numbers in moving.items()
+            name: _rows(push, name, numbers, tangents[1][name]) for name, numbers in moving.items()
         },
     }
     return point, along
+
+
+def each_of(linear: Callable[[Any], Any], rows: Any) -> Any:
+    """A function of each row of some arrays, as many at a time as memory should hold."""
+    leaves = jax.tree.leaves(rows)
+    count, nbytes = leaves[0].shape[0], sum(_row_bytes(each) for each in leaves)
+    together = max(1, _TOGETHER_BYTES // max(1, nbytes))
+    if count <= together:
+        return jax.vmap(linear)(rows)
+    return jax.lax.map(linear, rows, batch_size=together)
+
+
+def in_front(name: str, value: Array, behind: frozenset[str]) -> Array:
+    """The directions of an array in front, which in those with events are behind these."""
+    return jnp.moveaxis(value, 1, 0) if name in behind else value
+
+
+def behind(name: str, value: Array, those: frozenset[str]) -> Array:
+    """The directions of an array where they are stored."""
+    return jnp.moveaxis(value, 0, 1) if name in those else value
 
 
 def inner(along: Any, slope: Any) -> Array:
@@ -32,16 +59,12 @@ def inner(along: Any, slope: Any) -> Array:
     return sum(jax.tree.leaves(rows), start=jnp.zeros(()))
 
 
-def _unit_vectors(push: Push, name: str, value: Array) -> Array:
-    flat = jnp.zeros((push.count, value.size))
-    for local, component, number in push.seeds:
-        if local == name:
-            flat = flat.at[number, component].set(1.0)
-    return flat.reshape(push.count, *value.shape)
+def _row_bytes(rows: Array) -> int:
+    return math.prod(rows.shape[1:]) * rows.dtype.itemsize
 
 
 def _rows(push: Push, name: str, numbers: tuple[int, ...], tangent: Array) -> Array:
-    first = jnp.moveaxis(tangent, 1, 0) if name in push.event_inputs else tangent
+    first = in_front(name, tangent, push.event_inputs)
     if numbers == tuple(range(push.count)):
         return first
     zeros = jnp.zeros((push.count, *first.shape[1:]), first.dtype)

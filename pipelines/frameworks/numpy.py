@@ -19,9 +19,8 @@ import numpy as np
 
 from diffpipe.cache.errors import PipelineError
 from diffpipe.pipelines.core.steps import Call
-from diffpipe.pipelines.frameworks.base import Arrays, Pull
+from diffpipe.pipelines.frameworks.base import Arrays, Both, Pull
 from diffpipe.pipelines.frameworks.plain import (
-    Both,
     PlainFramework,
     all_cotangents,
     named,

@@ -9,9 +9,7 @@ import numpy as np
 from diffpipe.cache.errors import PipelineError
 from diffpipe.pipelines.core.steps import Call, cotangent_array, gradient_array, tangent_array
 from diffpipe.pipelines.core.ways import TRACED
-from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Framework, Pull, Push
-
-Both = tuple[Arrays, Arrays]  # of parameters, and of inputs
+from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Both, Framework, Pull, Push
 
 
 class PlainFramework(Framework):
@@ -36,11 +34,11 @@ class PlainFramework(Framework):
 
     @final
     def pushforward(
-        self, call: Call, push: Push, parameters: Arrays, inputs: Arrays, tangents: Arrays
+        self, call: Call, push: Push, parameters: Arrays, inputs: Arrays, tangents: Both
     ) -> Arrays:
         given = (parameters, inputs)
         rows = [
-            self.jvp(call, push.outputs, given, moving(push, k, parameters, tangents))
+            self.jvp(call, push.outputs, given, moving(push, k, tangents))
             for k in range(push.count)
         ]
         return stacked(push, rows)
@@ -89,21 +87,17 @@ def _given(call: Call, name: str, found: Arrays) -> np.ndarray:
 
 
 def moving(
-    push: Push, number: int, parameters: Arrays, tangents: Arrays
+    push: Push, number: int, tangents: Both
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The tangents of parameters and inputs along one direction; only of those that move in it."""
-    moved = {}
-    for local, component, direction in push.seeds:
-        if direction == number:
-            unit = np.zeros(np.shape(parameters[local]))
-            unit.reshape(-1)[component] = 1.0
-            moved[local] = unit
+    of_parameters, of_inputs = tangents
+    rows = {name: np.asarray(of_parameters[name][number]) for name in push.parameters}
     given = {
-        name: np.take(tangents[name], numbers.index(number), axis=int(name in push.event_inputs))
+        name: np.take(of_inputs[name], numbers.index(number), axis=int(name in push.event_inputs))
         for name, numbers in push.inputs
         if number in numbers
     }
-    return moved, given
+    return {name: row for name, row in rows.items() if row.any()}, given
 
 
 def with_zeros(primals: Arrays, moving: Arrays) -> dict[str, Any]:

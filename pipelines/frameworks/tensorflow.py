@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from diffpipe.cache.errors import PipelineError
-from diffpipe.pipelines.core.steps import Call
-from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Pull
-from diffpipe.pipelines.frameworks.plain import Both, PlainFramework, named
+from diffpipe.pipelines.core.steps import Call, tangent_array
+from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Both, Pull, Push, row_of
+from diffpipe.pipelines.frameworks.plain import PlainFramework, moving, named, with_zeros
 from diffpipe.pipelines.frameworks.stage_code import StageFunction, StageKey, only
 
 tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -58,6 +58,21 @@ class TensorflowFramework(PlainFramework):
         run = _jvp(StageKey.of(call), outputs)
         return _on_host(run(*map(_tensors, (*given, *moving))))
 
+    def bend(
+        self, call: Call, pull: Pull, push: Push, given: Both, tangents: Both, cotangents: Both
+    ) -> Arrays:
+        run, (weights, of_weights) = _bend(StageKey.of(call), pull), cotangents
+        rows = []
+        for k in range(push.count):
+            turned = with_zeros(weights, row_of(pull, k, of_weights))
+            along = (*moving(push, k, tangents), turned)
+            gradients, back = run(*map(_tensors, (*given, weights, *along)))
+            rows.append(named(call, pull, _on_host(gradients), _on_host(back)))
+        return {
+            tangent_array(name): np.stack([row[name] for row in rows], axis=pull.axis(name))
+            for name in rows[0]
+        }
+
 
 @cache
 def _forward(stage: StageKey) -> Any:
@@ -66,6 +81,10 @@ def _forward(stage: StageKey) -> Any:
 
 @cache
 def _pullback(stage: StageKey, pull: Pull) -> Callable[..., Any]:
+    return tf.function(_pulled(stage, pull), autograph=False)
+
+
+def _pulled(stage: StageKey, pull: Pull) -> Callable[..., tuple[Tensors, Tensors]]:
     """cotangents of the outputs -> those of what is active, with the forward pass inside."""
 
     def run(parameters: Tensors, inputs: Tensors, cotangents: Tensors) -> tuple[Tensors, Tensors]:
@@ -85,7 +104,7 @@ def _pullback(stage: StageKey, pull: Pull) -> Callable[..., Any]:
         gradients, back = ({n: _conjugate(x) for n, x in each.items()} for each in slopes)
         return gradients, back
 
-    return tf.function(run, autograph=False)
+    return run
 
 
 @cache
@@ -104,6 +123,32 @@ def _jvp(stage: StageKey, outputs: tuple[str, ...]) -> Callable[..., Any]:
             for name in outputs
             if found[name].dtype.is_floating or found[name].dtype.is_complex
         }
+
+    return tf.function(run, autograph=False)
+
+
+@cache
+def _bend(stage: StageKey, pull: Pull) -> Callable[..., Any]:
+    """The tangents of the pullback, forward over reverse."""
+    zero = tf.UnconnectedGradients.ZERO
+
+    def run(
+        parameters: Tensors,
+        inputs: Tensors,
+        weights: Tensors,
+        of_parameters: Tensors,
+        of_inputs: Tensors,
+        of_weights: Tensors,
+    ) -> tuple[Tensors, Tensors]:
+        point = ((parameters, of_parameters), (inputs, of_inputs), (weights, of_weights))
+        primals = [given[name] for given, along in point for name in along]
+        tangents = [each for _, along in point for each in along.values()]
+        with tf.autodiff.ForwardAccumulator(primals, tangents) as accumulator:
+            slopes = _pulled(stage, pull)(parameters, inputs, weights)
+        gradients, back = (
+            {name: accumulator.jvp(each, zero) for name, each in found.items()} for found in slopes
+        )
+        return gradients, back
 
     return tf.function(run, autograph=False)
 

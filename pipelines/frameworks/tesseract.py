@@ -14,10 +14,10 @@ import numpy as np
 
 from diffpipe.cache.errors import did_you_mean
 from diffpipe.pipelines.core.steps import Call
-from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Pull
+from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Both, Pull
 from diffpipe.pipelines.frameworks.encoding import BASE64, ShapeDtype, decode, encode
 from diffpipe.pipelines.frameworks.http import Client, Complaint, Protocol
-from diffpipe.pipelines.frameworks.plain import Both, PlainFramework, declared, named
+from diffpipe.pipelines.frameworks.plain import PlainFramework, declared, named
 
 _ABSTRACT = "/abstract_eval"
 _VJP, _JVP = "/vector_jacobian_product", "/jacobian_vector_product"

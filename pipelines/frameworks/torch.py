@@ -18,9 +18,9 @@ from torch._subclasses.fake_tensor import (
 )
 
 from diffpipe.cache.errors import PipelineError
-from diffpipe.pipelines.core.steps import Call
-from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Pull
-from diffpipe.pipelines.frameworks.plain import Both, PlainFramework, named
+from diffpipe.pipelines.core.steps import Call, cotangent_array, gradient_array, tangent_array
+from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Both, Pull, Push, row_of
+from diffpipe.pipelines.frameworks.plain import PlainFramework, moving, named, with_zeros
 from diffpipe.pipelines.frameworks.stage_code import StageFunction, code_of, load_stage, only
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else sums on a GPU vary
@@ -87,6 +87,28 @@ class TorchFramework(PlainFramework):
         _, tangents = torch.func.jvp(run, point, along)
         return _on_host(tangents)
 
+    def bend(
+        self, call: Call, pull: Pull, push: Push, given: Both, tangents: Both, cotangents: Both
+    ) -> Arrays:
+        values, inputs = (self._tensors(each) for each in given)
+        weights, of_weights = cotangents
+        start = {name: self._tensor(each) for name, each in weights.items()}
+
+        def pulled(moved: list[Tensors], weights: Tensors) -> Tensors:
+            return _pulled(call, pull, values | moved[0], inputs | moved[1], weights)
+
+        rows = []
+        for k in range(push.count):
+            along = [self._tensors(each) for each in moving(push, k, tangents)]
+            point = [{n: values[n] for n in along[0]}, {n: inputs[n] for n in along[1]}]
+            turned = self._tensors(with_zeros(weights, row_of(pull, k, of_weights)))
+            _, bent = torch.func.jvp(pulled, (point, start), (along, turned))
+            rows.append(_on_host(bent))
+        return {
+            tangent_array(name): np.stack([row[name] for row in rows], axis=pull.axis(name))
+            for name in rows[0]
+        }
+
     def _tensors(self, arrays: Arrays) -> Tensors:
         return {
             name: self._tensors(each) if isinstance(each, Mapping) else self._tensor(each)
@@ -103,6 +125,20 @@ def _stage(call: Call) -> StageFunction:
     run = load_stage(call.stage, code_of(call), call.options)
 
     return only(run, "tensor", lambda each: isinstance(each, torch.Tensor))
+
+
+def _pulled(call: Call, pull: Pull, values: Tensors, inputs: Tensors, weights: Tensors) -> Tensors:
+    """The arrays of a pullback, as a function that can be differentiated again."""
+    active = {n: values[n] for n in pull.parameters}, {n: inputs[n] for n in pull.inputs}
+
+    def outputs(parameters: Tensors, given: Tensors) -> Tensors:
+        found = _stage(call)(values | parameters, inputs | given)
+        return {name: found[name] for name in pull.outputs}
+
+    _, vjp = torch.func.vjp(outputs, *active)
+    gradients, back = vjp({name: weights[name].conj() for name in pull.outputs})  # as JAX has them
+    found = {gradient_array(name): each.conj() for name, each in gradients.items()}
+    return found | {cotangent_array(name): each.conj() for name, each in back.items()}
 
 
 def _slopes(

@@ -17,9 +17,9 @@ import numpy as np
 
 from diffpipe.cache.errors import NonFiniteError, did_you_mean
 from diffpipe.pipelines.core.steps import Call
-from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Pull
+from diffpipe.pipelines.frameworks.base import Abstract, Arrays, Both, Pull
 from diffpipe.pipelines.frameworks.http import Answer, Client, Complaint, Protocol
-from diffpipe.pipelines.frameworks.plain import Both, PlainFramework, declared, named
+from diffpipe.pipelines.frameworks.plain import PlainFramework, declared, named
 
 _VERSION = 1.0
 _GRADIENT, _JACOBIAN = "/Gradient", "/ApplyJacobian"

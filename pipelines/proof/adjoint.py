@@ -18,7 +18,7 @@ Vectors = Mapping[str, np.ndarray]
 
 def adjoint(trial: Trial) -> Iterator[Finding]:
     """Both sides, and how far rounding may set them apart."""
-    if not trial.point.traits.has_jvp or not trial.busy:
+    if not trial.busy or not trial.has_jvp:
         return
     tangents = {moved.array: trial.narrow(moved) for moved in trial.busy}
     w = trial.layout.random(trial.generator("adjoint")) / _levels(trial)

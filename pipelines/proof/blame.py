@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from diffpipe.pipelines.proof.layout import component
-from diffpipe.pipelines.proof.slopes import STEPS, SURE, Slopes, rates
+from diffpipe.pipelines.proof.slopes import SURE, Rate, Slopes, rates
 from diffpipe.pipelines.proof.trial import Moved, Trial
 
 
@@ -20,10 +20,11 @@ class Element(NamedTuple):
 
     of: str
     wrt: str
+    at: float  # the value of what it is taken in
     given: float
     expected: float
     error: float
-    rates: list[float]  # by which powers of h its Taylor remainder falls
+    rates: list[Rate]
 
 
 Search = Callable[[], Element | None]  # None: no single element is clearly wrong
@@ -107,14 +108,15 @@ def _single(
     unit[group] = size
     unit = unit.reshape(moved.value.shape)
     slope, derivative = trial.line(moved, unit), given(unit)
-    remainders = (slope.along[:, output] - slope.origin[output]).real - STEPS * derivative
+    remainders = (slope.along[:, output] - slope.origin[output]).real - slope.steps * derivative
     found = Element(
         of=trial.layout.place(output),
         wrt=component(moved.name, moved.value.shape, int(group[0])),
+        at=float(moved.value.reshape(-1)[group[0]].real),
         given=derivative / size,
         expected=float(slope.value[output].real) / size,
         error=float(slope.error[output]) / size,
-        rates=rates(abs(remainders), SURE * float(slope.scatter[output])),
+        rates=rates(slope.steps, abs(remainders), SURE * float(slope.scatter[output])),
     )
     return found if abs(found.given - found.expected) > SURE * found.error else None
 

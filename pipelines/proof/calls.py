@@ -46,41 +46,34 @@ def pushed(
     """The tangents of the outputs along each tangent by itself, all taken in one call.
 
     outputs: those that are differentiable; tangents: by the names of a pullback's arrays. A
-    parameter moves in its components one by one, and only in those that its tangent has.
+    tangent of a parameter is one direction, as that of an input is.
     """
-    seeds, rows, count = [], {}, 0
-    for name in point.parameters:
-        tangent = tangents.get(gradient_array(name), np.zeros(()))
-        for component in np.flatnonzero(tangent):
-            seeds.append((name, int(component), count))
-            count += 1
+    numbers = {array: number for number, array in enumerate(tangents)}
+    steady = [name for name in point.parameters if gradient_array(name) in tangents]
     moving = [name for name in point.traits.moving if cotangent_array(name) in tangents]
-    for name in moving:
-        rows[name], count = (count,), count + 1
-    push = _push(point, outputs, tuple(seeds), rows, count)
-    along = {n: _one_row(push, n, tangents[cotangent_array(n)]) for n in moving}
+    push = Push(
+        count=len(numbers),
+        outputs=tuple(outputs),
+        parameters=tuple(steady),
+        inputs=tuple((name, (numbers[cotangent_array(name)],)) for name in moving),
+        event_inputs=frozenset(point.traits.event_inputs) & frozenset(moving),
+        event_outputs=frozenset(name for name in outputs if point.call.is_per_event(name)),
+    )
+    along = (
+        {n: _placed(push, numbers[gradient_array(n)], tangents[gradient_array(n)]) for n in steady},
+        {n: _one_row(push, n, tangents[cotangent_array(n)]) for n in moving},
+    )
     with reporting(point.step.stage, point.traits.shard):
         given = point.parameters, point.inputs, along
         stacked = on_host(runner(point.step).pushforward(point.call, push, *given))
-    found = {cotangent_array(name): _row(push, stacked, rows[name][0]) for name in moving}
-    return found | _of_parameters(push, stacked, tangents)
+    return {array: _row(push, stacked, number) for array, number in numbers.items()}
 
 
-def _push(
-    point: Point,
-    outputs: Mapping[str, Any],
-    seeds: tuple[tuple[str, int, int], ...],
-    rows: Mapping[str, tuple[int, ...]],
-    count: int,
-) -> Push:
-    return Push(
-        count=count,
-        outputs=tuple(outputs),
-        seeds=seeds,
-        inputs=tuple(rows.items()),
-        event_inputs=frozenset(point.traits.event_inputs) & frozenset(rows),
-        event_outputs=frozenset(name for name in outputs if point.call.is_per_event(name)),
-    )
+def _placed(push: Push, number: int, tangent: np.ndarray) -> np.ndarray:
+    """A tangent in its row of all directions, the others zero."""
+    rows = np.zeros((push.count, *np.shape(tangent)))
+    rows[number] = tangent
+    return rows
 
 
 def _one_row(push: Push, name: str, tangent: np.ndarray) -> np.ndarray:
@@ -92,17 +85,6 @@ def _row(push: Push, stacked: Arrays, number: int) -> dict[str, np.ndarray]:
         name: np.take(stacked[tangent_array(name)], number, axis=int(name in push.event_outputs))
         for name in push.outputs
     }
-
-
-def _of_parameters(push: Push, stacked: Arrays, tangents: Arrays) -> dict[str, Any]:
-    """What the components of each parameter contribute, added up."""
-    found: dict[str, dict[str, Any]] = {}
-    for name, component, number in push.seeds:
-        size = tangents[gradient_array(name)].reshape(-1)[component]
-        total = found.setdefault(gradient_array(name), {})
-        for output, row in _row(push, stacked, number).items():
-            total[output] = total.get(output, 0.0) + size * row
-    return found
 
 
 def error_of(pulled_back: Arrays, array: str) -> Any:

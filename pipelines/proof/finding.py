@@ -1,5 +1,6 @@
 """What a law finds."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -34,8 +35,13 @@ class Finding:
         return self.verdict is not Verdict.FAILED
 
     def to_json(self) -> dict[str, Any]:
-        """The finding as plain values."""
-        return asdict(self) | {"verdict": self.verdict.value, "numbers": dict(self.numbers)}
+        """The finding as plain values; a number that is not finite is None, as JSON has it."""
+        numbers = {name: _finite(each) for name, each in self.numbers.items()}
+        return asdict(self) | {"verdict": self.verdict.value, "numbers": numbers}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def verdict(holds: bool) -> Verdict:

@@ -1,15 +1,13 @@
 """A stage computed again in a fresh process, from JSON and plain arrays alone.
 
-    python -m diffpipe.pipelines.proof.fresh <folder>
+    python -m diffpipe.pipelines.proof.fresh
 
-reads the point and the cotangents that are saved there, and prints what it gives as digests of its
-bits, and which frameworks the stage imports beside its own.
+reads names of folders, a line each. Of the point and the cotangents that are saved in one it prints
+what it gives as digests of its bits, and which frameworks the stage imports beside its own.
 """
 
-import contextlib
 import hashlib
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -23,10 +21,10 @@ from diffpipe.pipelines.frameworks.registry import runner
 from diffpipe.pipelines.proof import calls
 from diffpipe.pipelines.proof.finding import Finding, Verdict
 from diffpipe.pipelines.proof.point import Point
+from diffpipe.pipelines.proof.process import Fresh, own_stdout
 from diffpipe.pipelines.proof.trial import Trial
 
 _COTANGENTS = "cotangents.npz"
-_SECONDS = 600
 
 
 def reload(trial: Trial) -> Iterator[Finding]:
@@ -38,7 +36,7 @@ def reload(trial: Trial) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory(prefix="diffpipe-") as folder:
         trial.point.write(Path(folder))
         np.savez(Path(folder) / _COTANGENTS, **cotangents)  # type: ignore[arg-type]
-        there = _run(Path(folder))
+        there = _computed(trial, Path(folder))
     if "error" in there:
         yield Finding("reload", Verdict.FAILED, f"a fresh process fails: {there['error']}")
         return
@@ -53,18 +51,11 @@ def reload(trial: Trial) -> Iterator[Finding]:
         yield Finding("reload", Verdict.REMARK, f"the stage imports {name} as well")
 
 
-def _run(folder: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "diffpipe.pipelines.proof.fresh", str(folder)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
-    except subprocess.TimeoutExpired:
-        return {"error": f"no answer in {_SECONDS} s"}
-    lines = done.stdout.splitlines()
-    if done.returncode == 0 and lines:
-        found: dict[str, Any] = json.loads(lines[-1])
-        return found
-    said = [line for line in done.stderr.splitlines() if line.strip()]
-    return {"error": said[-1].strip() if said else f"it ends with {done.returncode}"}
+def _computed(trial: Trial, folder: Path) -> dict[str, Any]:
+    if trial.fresh is not None:
+        return trial.fresh.ask(folder)
+    with Fresh() as fresh:
+        return fresh.ask(folder)
 
 
 def _digests(point: Point, cotangents: Mapping[str, np.ndarray]) -> dict[str, str]:
@@ -77,19 +68,19 @@ def _digests(point: Point, cotangents: Mapping[str, np.ndarray]) -> dict[str, st
     }
 
 
-def main(folder: Path) -> int:
-    """Compute what is saved in a folder."""
+def computed(folder: Path) -> str:
+    """What the point gives that is saved in a folder, as JSON."""
     with np.load(folder / _COTANGENTS, allow_pickle=False) as saved:
         cotangents = {name: saved[name] for name in saved.files}
-    with contextlib.redirect_stdout(sys.stderr):  # a stage may print
-        point = Point.read(folder)
-        runner(point.step)
-        before = set(sys.modules)
-        digests = _digests(point, cotangents)
+    point = Point.read(folder)
+    runner(point.step)
+    before = set(sys.modules)
+    digests = _digests(point, cotangents)
     imported = [name for name in TRACED if name in sys.modules.keys() - before]
-    print(json.dumps({"digests": digests, "imported": imported}))
-    return 0
+    return json.dumps({"digests": digests, "imported": imported})
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    with own_stdout() as told:
+        for name in sys.stdin:
+            print(computed(Path(name.strip())), file=told, flush=True)

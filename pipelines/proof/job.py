@@ -2,13 +2,14 @@
 
     python -m diffpipe.pipelines.proof.job <folder> <seed>
 
-puts to the proof the point that is saved in the folder, or the example of the function that is
-named there, and leaves what it found in the folder.
+puts to the proof, one after the other, what is saved in the numbered folders 0, 1, ... below: a
+point, or the name of a function with an example beside it. What it found of each is a line of JSON
+on standard output.
 """
 
-import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from diffpipe.pipelines.core.model import Function
 from diffpipe.pipelines.frameworks.registry import framework
 from diffpipe.pipelines.proof.example import example_name, point_of
 from diffpipe.pipelines.proof.point import Point
+from diffpipe.pipelines.proof.process import Fresh, own_stdout
 from diffpipe.pipelines.proof.suite import MOST_ROWS, examine
 
-_EXAMPLE, _FOUND = "example.json", "found.json"
+_EXAMPLE = "example.json"
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -44,25 +46,32 @@ class Named(msgspec.Struct, frozen=True):
         return point_of(function, self.framework, example())
 
 
-def found_in(folder: Path) -> dict[str, Any] | None:
-    """What the job left; None where it left nothing. Raises the DiffpipeError that it raised."""
-    path = folder / _FOUND
-    if not path.exists():
-        return None
-    document: dict[str, Any] = json.loads(path.read_text())
+def place(folder: Path, number: int) -> Path:
+    """Where what is to be examined is saved."""
+    made = folder / str(number)
+    made.mkdir()
+    return made
+
+
+def found_in(line: str) -> dict[str, Any]:
+    """What a line says that was found; raises the DiffpipeError that it says instead."""
+    document: dict[str, Any] = json.loads(line)
     if "error" in document:
         raise from_json(document["error"])
     return document
 
 
-def main(folder: Path, seed: int) -> int:
-    """Put what is in the folder to the proof; 1 where it cannot be."""
-    try:
-        document = _examined(_point(folder), seed)
-    except DiffpipeError as error:
-        document = {"error": error.to_json()}
-    (folder / _FOUND).write_text(json.dumps(document, default=float))
-    return int("error" in document)
+def main(folder: Path, seed: int) -> Iterator[str]:
+    """Put what is in the folders to the proof, up to one that cannot be."""
+    with Fresh() as fresh:
+        for each in sorted(folder.iterdir(), key=lambda each: int(each.name)):
+            try:
+                document = _examined(_point(each), seed, fresh)
+            except DiffpipeError as error:
+                document = {"error": error.to_json()}
+            yield json.dumps(document, default=float)
+            if "error" in document:
+                return
 
 
 def _point(folder: Path) -> Point:
@@ -71,10 +80,10 @@ def _point(folder: Path) -> Point:
     return msgspec.json.decode((folder / _EXAMPLE).read_bytes(), type=Named).point()
 
 
-def _examined(point: Point, seed: int) -> dict[str, Any]:
+def _examined(point: Point, seed: int, fresh: Fresh) -> dict[str, Any]:
     step, traits = point.step, point.traits
     _require(step.framework, step.platform)
-    findings = examine(point, seed=seed)
+    findings = examine(point, seed=seed, fresh=fresh)
     return {
         "stage": step.stage,
         "framework": step.framework,
@@ -98,6 +107,6 @@ def _require(name: str, platform: str) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.redirect_stdout(sys.stderr):  # a stage may print
-        code = main(Path(sys.argv[1]), int(sys.argv[2]))
-    sys.exit(code)
+    with own_stdout() as told:
+        for line in main(Path(sys.argv[1]), int(sys.argv[2])):
+            print(line, file=told, flush=True)

@@ -1,4 +1,4 @@
-"""The laws of values: what is given, the same every time, event by event, NaN for NaN."""
+"""The laws of values: as described, the same every time, float64, event by event, NaN for NaN."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -68,13 +68,13 @@ def _one_output(point: Point, name: str, values: np.ndarray) -> tuple[Verdict, s
     if values.dtype.kind in "fc" and not np.isfinite(values).all():
         index = int(np.flatnonzero(~np.isfinite(values))[0])
         return Verdict.FAILED, f"{component(name, values.shape, index)} is {values.flat[index]}"
-    if _is_single(values):
+    if is_single(values):
         return Verdict.REMARK, f"{name} is {shown}, with values of float32: is it computed in it?"
     return Verdict.PASSED, f"{name} is {shown}"
 
 
-def _is_single(values: np.ndarray) -> bool:
-    """Whether the values are all those of float32, and not all shorter than that."""
+def is_single(values: np.ndarray) -> bool:
+    """Whether the values are all those of float32, and not most of them shorter than that."""
     if values.dtype != np.float64 or values.size == 0:
         return False
     with np.errstate(over="ignore"):
@@ -94,6 +94,19 @@ def determinism(trial: Trial) -> Iterator[Finding]:
     if not differing:
         both = "outputs and VJP are" if trial.moved else "outputs are"
         yield Finding("determinism", Verdict.PASSED, f"called twice, {both} the same bits")
+
+
+def dtype(trial: Trial) -> Iterator[Finding]:
+    """A VJP of weights with all digits is float64, and not computed in less on the way."""
+    if not trial.busy:
+        return
+    pulled = trial.pulled(trial.layout.random(trial.generator("dtype")))
+    demoted = [each for each in trial.busy if is_single(pulled[each.array])]
+    for moved in demoted:
+        words = f"the VJP for {moved.words} has the digits of float32 alone: it is computed in it"
+        yield Finding("dtype", Verdict.FAILED, words, moved.name)
+    if not demoted:
+        yield Finding("dtype", Verdict.PASSED, "the VJP has the digits of float64")
 
 
 def _differing(once: Mapping[str, Any], twice: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -29,9 +29,9 @@ class Traits(msgspec.Struct, frozen=True):
     """What of a stage at a point its step does not say.
 
     rows: how many events there are, of how many in the shard; event_inputs: those with one row for
-    each. moving: the inputs that derivatives are taken in; idle: those of them through which no
-    gradient passes in the pipeline. outputs: those that derivatives are taken of; None: all.
-    has_vjp, has_jvp: what it gives.
+    each. moving: the inputs that derivatives are taken in; idle: those of them, and parameters,
+    through which no gradient passes in the pipeline. outputs: those that derivatives are taken of;
+    None: all. has_vjp, has_jvp: what it gives.
     """
 
     shard: int
@@ -55,12 +55,21 @@ class Point:
     inputs: Arrays
 
     @classmethod
-    def of_stage(cls, pipeline: Pipeline, step: Step, store: Store, shard: int = 0) -> "Point":
+    def of_stage(
+        cls,
+        pipeline: Pipeline,
+        step: Step,
+        store: Store,
+        shard: int = 0,
+        *,
+        is_passed: bool = True,
+    ) -> "Point":
         """A stage of a pipeline for one shard, with what the store has for it.
 
         step: its primal. Derivatives are taken of the outputs that are read (of all where none
         is), in all float inputs where the framework gives them, else in those that a gradient
-        passes through. Raises PipelineError, DamagedError.
+        passes through. is_passed: whether a gradient is taken through the stage at all. Raises
+        PipelineError, DamagedError.
         """
         stage, call = pipeline.stages[step.stage], _call(step)
         sources = {name: each for name, each in step.inputs.items() if isinstance(each, Source)}
@@ -69,6 +78,7 @@ class Point:
         differs = stage.derivative in (Derivative.EXACT, Derivative.DIFFERENCES)
         if differs:
             check_pullback(pipeline, stage, passed, pipeline.parameters, outputs or stage.outputs)
+        busy = {*passed, *call.parameters} if is_passed else set()
         rows, given = call.rows(shard), compute.inputs(step, shard, Stored(store))
         traits = Traits(
             shard=shard,
@@ -78,7 +88,7 @@ class Point:
             moving=[name for name in moving if is_smooth(given[name])],
             has_vjp=differs,
             has_jvp=differs and has_jvp(stage),
-            idle=[name for name in moving if name not in passed],
+            idle=[name for name in [*moving, *call.parameters] if name not in busy],
             outputs=outputs or None,
         )
         return cls(step, traits, compute.parameters(call), given)

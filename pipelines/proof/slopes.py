@@ -11,9 +11,9 @@ is right to h^4. Its error is estimated, component by component, by the sum of
   kink lies between the two steps;
 - half the kink: the one-sided slopes differ by (y(h) - 2 y(0) + y(-h)) / h, which falls with h
   where the output is smooth. What is left, extrapolated to h = 0, is a kink or a jump at x;
-- the scatter of y over h, measured from third and fourth differences at seven points so near to
-  each other that nothing smooth is left in them (ECnoise: More and Wild, SIAM J. Sci. Comput. 33
-  (2011) 1292): rounding, or an iteration that stops early;
+- the scatter of y over h, measured from third and fourth differences at seven points (or five) so
+  near to each other that nothing smooth is left in them (ECnoise: More and Wild, SIAM J. Sci.
+  Comput. 33 (2011) 1292): rounding, or an iteration that stops early;
 - how far all finer steps are from E, beyond their scatter: a kink or a cut between two steps.
 
 The step with the smallest error is taken, for each component its own.
@@ -28,7 +28,8 @@ import numpy as np
 RATIO = 8.0
 STEPS = 2.0**-6 / RATIO ** np.arange(6)  # of the size of what is moved: 1.6e-2 to 4.8e-7
 SURE = 4.0  # times its error, nothing is wrong: of 3000 right slopes the worst was at 1.84
-_SPACING = 2.0**-24  # of the seven points: less than the finest step
+NEAR = 3  # points on either side for the scatter
+_SPACING = 2.0**-24  # between those: less than the finest step
 _ROUNDING = np.finfo(np.float64).eps
 _BEST = 0.25  # the best quarter of the components says what scatter and error the others have
 _LOST = 1e3  # times that error, and above a good one: of such components too little is known
@@ -38,11 +39,20 @@ _GOOD = 1e-6  # of the size of a component
 Run = Callable[[float], np.ndarray]
 
 
+class Rate(NamedTuple):
+    """By which power of h a Taylor remainder falls, from the step before to this one."""
+
+    step: float
+    power: float
+
+
 class Slopes(NamedTuple):
     """Of each component: the slope, its error, and what of that is scatter.
 
     along: the values at the steps (step, component), forwards; origin: at x; scatter: of a value.
     """
+
+    steps: np.ndarray
 
     value: np.ndarray
     error: np.ndarray
@@ -51,21 +61,30 @@ class Slopes(NamedTuple):
     scatter: np.ndarray
 
 
-def slopes(run: Run, levels: Callable[[np.ndarray], np.ndarray]) -> Slopes:
+def slopes(
+    run: Run,
+    levels: Callable[[np.ndarray], np.ndarray],
+    steps: np.ndarray = STEPS,
+    near: int = NEAR,
+    scatter: np.ndarray | None = None,
+) -> Slopes:
     """The slopes at zero of a vector along a line, run(t) its values at a distance t.
 
-    levels: the sizes of the components of a value, to which they are rounded at best.
+    levels: the sizes of the components of a value, to which they are rounded at best. steps fall by
+    RATIO; near is 2 at least. It takes 1 + 2 len(steps) + 2 near runs, without the last where the
+    scatter of a value is known.
     """
     with np.errstate(all="ignore"):  # a step may leave where the stage is defined
         origin = run(0.0)
-        upper, lower = (np.stack([run(sign * h) for h in STEPS]) for sign in (1, -1))
-        scatter = _scatter(run, origin, levels(origin))
-        value, error = _best(origin, upper, lower, scatter)
-    return Slopes(value, error, origin, upper, scatter)
+        upper, lower = (np.stack([run(sign * h) for h in steps]) for sign in (1, -1))
+        if scatter is None:
+            scatter = _scatter(run, origin, levels(origin), near)
+        value, error = _best(steps, origin, upper, lower, scatter)
+    return Slopes(steps, value, error, origin, upper, scatter)
 
 
-def _scatter(run: Run, origin: np.ndarray, size: np.ndarray) -> np.ndarray:
-    near = [origin if j == 0 else run(j * _SPACING) for j in range(-3, 4)]
+def _scatter(run: Run, origin: np.ndarray, size: np.ndarray, count: int) -> np.ndarray:
+    near = [origin if j == 0 else run(j * _SPACING) for j in range(-count, count + 1)]
     third, fourth = (np.diff(np.stack(near), order, axis=0) for order in (3, 4))
     found = np.maximum(abs(third).max(0) / np.sqrt(20), abs(fourth).max(0) / np.sqrt(70))
     relative = found[size > 0] / size[size > 0]
@@ -74,9 +93,13 @@ def _scatter(run: Run, origin: np.ndarray, size: np.ndarray) -> np.ndarray:
 
 
 def _best(
-    origin: np.ndarray, upper: np.ndarray, lower: np.ndarray, scatter: np.ndarray
+    steps: np.ndarray,
+    origin: np.ndarray,
+    upper: np.ndarray,
+    lower: np.ndarray,
+    scatter: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    h = STEPS[:, None]
+    h = steps[:, None]
     central, bend = (upper - lower) / (2 * h), (upper - 2 * origin + lower) / h
     finer = scatter / h[1:]
     value = (RATIO**2 * central[1:] - central[:-1]) / (RATIO**2 - 1)
@@ -106,10 +129,10 @@ def weights(found: Slopes, random: np.ndarray, levels: np.ndarray) -> np.ndarray
     return random * scaled / (scaled.max(initial=0.0) or 1.0)
 
 
-def rates(remainders: np.ndarray, floor: float) -> list[float]:
+def rates(steps: np.ndarray, remainders: np.ndarray, floor: float) -> list[Rate]:
     """The powers of h by which remainders fall, as far as they are above a floor."""
     seen = []
-    for coarse, fine in pairwise(remainders):
+    for step, (coarse, fine) in zip(steps[1:], pairwise(remainders), strict=True):
         if np.isfinite(coarse) and fine > floor and coarse > floor:
-            seen.append(float(np.log(coarse / fine) / np.log(RATIO)))
+            seen.append(Rate(float(step), float(np.log(coarse / fine) / np.log(RATIO))))
     return seen

@@ -8,6 +8,7 @@ from diffpipe.pipelines.proof.adjoint import adjoint
 from diffpipe.pipelines.proof.finding import Finding, Verdict
 from diffpipe.pipelines.proof.fresh import reload
 from diffpipe.pipelines.proof.point import Point
+from diffpipe.pipelines.proof.process import Fresh
 from diffpipe.pipelines.proof.trial import Trial
 
 Law = Callable[[Trial], Iterator[Finding]]
@@ -15,6 +16,7 @@ Law = Callable[[Trial], Iterator[Finding]]
 LAWS: Mapping[str, Law] = {
     "outputs": laws.outputs,
     "determinism": laws.determinism,
+    "dtype": laws.dtype,
     "rows": laws.rows,
     "nan": laws.nan,
     "adjoint": adjoint,
@@ -27,10 +29,15 @@ MOST_ROWS = 512  # events that the laws are put to: all derivatives take some do
 
 
 def examine(
-    point: Point, *, seed: int = 0, names: tuple[str, ...] = tuple(LAWS), rows: int = MOST_ROWS
+    point: Point,
+    *,
+    seed: int = 0,
+    names: tuple[str, ...] = tuple(LAWS),
+    rows: int = MOST_ROWS,
+    fresh: Fresh | None = None,
 ) -> list[Finding]:
     """What each law finds of a stage at a point; what it raises is a failure of that law."""
-    trial = Trial(point.first(rows), seed)
+    trial = Trial(point.first(rows), seed, fresh)
     found: list[Finding] = []
     for name in names:
         found += _put(name, trial)

@@ -7,17 +7,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from diffpipe.cache.errors import DiffpipeError
+from diffpipe.cache.errors import DiffpipeError, StageError
 from diffpipe.pipelines.core.steps import cotangent_array, gradient_array
 from diffpipe.pipelines.proof import calls
 from diffpipe.pipelines.proof.layout import Layout, signs
 from diffpipe.pipelines.proof.point import Point
+from diffpipe.pipelines.proof.process import Fresh
 from diffpipe.pipelines.proof.slopes import Slopes, slopes
 
 # of the typical size of an array's components: one below it is moved as far as one of that size, in
 # the first direction that is tried, the second and the third
 FLOORS = (0.1, 1e-3, 1e-6)
 MOST_SEEDS = 8  # components of a parameter that a JVP is taken in
+# words of JAX and of torch where a VJP is written by hand, without a JVP
+_NO_JVP = ("custom_vjp", "forward mode AD", "forward AD")
 
 
 class Moved(NamedTuple):
@@ -57,10 +60,14 @@ class Moved(NamedTuple):
 
 @dataclass
 class Trial:
-    """The stage, and a seed for the directions that it is moved in."""
+    """The stage, and a seed for the directions that it is moved in.
+
+    fresh: a process to compute in again, where one is kept for several stages.
+    """
 
     point: Point
     seed: int = 0
+    fresh: Fresh | None = None
     _lines: dict[tuple[str, bytes], Slopes] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)  # why the stage refused to be moved
 
@@ -90,6 +97,17 @@ class Trial:
     def busy(self) -> list[Moved]:
         """Those of them through which a gradient passes."""
         return [each for each in self.moved if each.name not in self.point.traits.idle]
+
+    @cached_property
+    def has_jvp(self) -> bool:
+        """Whether the stage can be pushed; some frameworks say so only when they are asked to."""
+        if not self.point.traits.has_jvp or not self.moved:
+            return self.point.traits.has_jvp
+        try:
+            self.pushed({moved.array: self.narrow(moved) for moved in self.moved})
+        except StageError as error:
+            return not lacks_jvp(error)
+        return True
 
     def generator(self, *words: str) -> np.random.Generator:
         """Random numbers for a purpose, the same for the same seed."""
@@ -143,6 +161,11 @@ class Trial:
                 return np.full(self.layout.size, np.nan)
 
         return run
+
+
+def lacks_jvp(error: DiffpipeError) -> bool:
+    """Whether a stage could not be pushed because its VJP is written by hand, without a JVP."""
+    return any(words in error.message for words in _NO_JVP)
 
 
 def _sizes(value: np.ndarray, floor: float) -> np.ndarray:

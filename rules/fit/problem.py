@@ -10,9 +10,9 @@ import numpy as np
 
 from diffpipe.cache.errors import NonFiniteError, PipelineError, StageError
 from diffpipe.cache.evaluations import Evaluation
-from diffpipe.pipelines.core.derivatives import has_tangents
 from diffpipe.pipelines.core.model import Value
 from diffpipe.pipelines.core.plan import Direction
+from diffpipe.rules.fit.information import is_bent
 from diffpipe.rules.fit.space import Space, held_penalty, space
 from diffpipe.rules.fit.sweeps import BACKWARD, CURVATURE, FORWARD, Sweeps
 
@@ -44,9 +44,7 @@ class Problem:
     def is_bent(self) -> bool:
         """Whether there is a Hessian of Gauss and Newton: of a likelihood of the library, and
         tangents reach it through all stages."""
-        if self.sweeps.fitness is None:
-            return False
-        return has_tangents(self.sweeps.pipeline, self.sweeps.objective, self.space.names)
+        return is_bent(self.sweeps.pipeline, self.sweeps.objective, self.space.names)
 
     def at(self, x: np.ndarray) -> Point:
         """Value and gradient."""

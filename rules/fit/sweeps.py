@@ -22,7 +22,9 @@ from diffpipe.pipelines.core.model import OutputRef, Pipeline, Value
 from diffpipe.pipelines.core.parameters import with_values
 from diffpipe.pipelines.core.plan import Direction, Request, objective_of
 from diffpipe.pipelines.physics import registry
+from diffpipe.rules.budget import UNLIMITED, Budget
 from diffpipe.rules.drive import Drive, Finished, Observer
+from diffpipe.rules.fit.information import fitness
 from diffpipe.rules.place import Place
 
 FORWARD: Direction = "forward"
@@ -61,6 +63,7 @@ class Sweeps:
     executed: Counter[str] = field(default_factory=Counter)  # stage -> slots computed
     reused: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    budget: Budget = UNLIMITED  # of each sweep
 
     @property
     def objective(self) -> OutputRef:
@@ -72,9 +75,7 @@ class Sweeps:
     @property
     def fitness(self) -> registry.Fitness | None:
         """What the objective's stage says of the fit, where it is a likelihood of the library."""
-        stage = self.pipeline.stages[self.objective.stage]
-        known = registry.LIKELIHOODS.get(str(stage.function))
-        return known if known and known.objective == self.objective.output else None
+        return fitness(self.pipeline, self.objective)
 
     def evaluate(
         self, values: Mapping[str, Value], wrt: list[str], direction: Direction
@@ -100,7 +101,7 @@ class Sweeps:
         return keys.key("evaluation", objective=objective, wrt=wrt, direction=direction)
 
     def _sweep(self, made: Pipeline, wrt: list[str], direction: Direction) -> Evaluation:
-        of = str(self.objective) if direction == FORWARD else self.request.of
+        of = [str(self.objective)] if direction == FORWARD else self.request.of
         asked = None if direction == FORWARD else wrt
         request = structs.replace(self.request, direction=direction, of=of, wrt=asked)
         finished = self.run(made, request)
@@ -109,7 +110,8 @@ class Sweeps:
 
     def run(self, made: Pipeline, request: Request) -> Finished:
         """One sweep."""
-        return Drive(self.store, made, request, self.place, self.follower).run()
+        place, follower = self.place, self.follower
+        return Drive(self.store, made, request, place, follower, self.budget).run()
 
     def _count(self, finished: Finished) -> None:
         self.seconds += finished.seconds

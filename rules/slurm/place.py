@@ -45,6 +45,10 @@ class Slurm(place.Place):
         return self.cut or _JOBS
 
     @property
+    def workers(self) -> int:
+        return self.jobs
+
+    @property
     def queued(self) -> int:
         return self._queued
 

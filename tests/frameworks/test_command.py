@@ -133,13 +133,15 @@ def test_vjp_and_jvp_of_a_program_are_adjoint_and_those_of_jax(chain, smear_in_j
     push = Push(
         count=3,
         outputs=("content",),
-        seeds=(("scale", 0, 0), ("saturation", 0, 1)),
+        parameters=("scale", "saturation"),
         inputs=(("energy", (2,)),),
         event_inputs=frozenset(["energy"]),
         event_outputs=frozenset(),
     )
     v = rng.normal(size=(16, 1))
-    pushed = framework("command").pushforward(step.call, push, numbers, given, {"energy": v})
+    units = {"scale": np.array([1.0, 0, 0]), "saturation": np.array([0, 1.0, 0])}
+    moving = units, {"energy": v}
+    pushed = framework("command").pushforward(step.call, push, numbers, given, moving)
     products = pushed["tangent.content"] @ w["content"]
     backward = [
         pulled["gradient.scale"],

@@ -82,6 +82,51 @@ def test_the_gradient_of_a_calibration_is_that_of_finite_differences(store):
         assert found.gradient[name] == pytest.approx(best, rel=1e-7, abs=1e-4), name
 
 
+def test_products_with_the_hessian_of_a_calibration_are_differences_of_its_gradients(store):
+    """Forward over reverse in PyTorch between stages of JAX."""
+    made, along = calibration(), {"scale_barrel": 1e-2, "smear_endcap": 2e-3, "m_z": 0.1}
+    names = ["scale_barrel", "scale_endcap", "smear_endcap", "m_z"]
+    plan, _ = sweep(store, made, Request("hvp", wrt=names, along=along))
+    found = read_results(store, plan).products
+    slopes = []
+    for h in (1e-3, 5e-4):
+        up, down = (moved_gradient(store, made, along, sign * h) for sign in (1, -1))
+        slopes.append({name: (up[name] - down[name]) / (2 * h) for name in names})
+    for name in names:
+        best = (4 * slopes[1][name] - slopes[0][name]) / 3
+        # rounding: 1e-16 of gradients of some 1e7, over 1e-3, against products of 1e5 and more
+        assert found[name][0] == pytest.approx(best, rel=1e-7, abs=1e-3), name
+
+
+def test_a_jacobian_through_pytorch_is_the_same_forward_and_reverse(store):
+    made = calibration()
+    sweep(store, made, Request("forward"))
+    found = []
+    for mode in ("forward", "reverse"):
+        request = Request("jacobian", of=["expected.counts"], wrt=sorted(CONSTANTS), mode=mode)
+        plan, _ = sweep(store, made, request)
+        found.append(read_results(store, plan).jacobian["expected.counts"])
+    for name in CONSTANTS:
+        forward, reverse = (each[name] for each in found)
+        assert forward.shape == (39,)
+        # sums of four thousand terms of both signs
+        np.testing.assert_allclose(forward, reverse, rtol=0, atol=1e-11 * np.max(abs(forward)))
+
+
+def moved_gradient(store, made, along, h):
+    values = {name: made.parameters[name].value + h * v for name, v in along.items()}
+    return results(store, with_values(made, **values))[0].gradient
+
+
+def test_the_founding_example_has_its_hessian_through_three_frameworks(store):
+    """y = u^2, u = a b + b^2, at (1, 2): y_aa = 2 b^2, y_ab = 2 u + 2 b (a + 2 b), y_bb = ..."""
+    made = assemble(library.find("distributed_gradients"))
+    plan, _ = sweep(store, made, Request("hvp"))
+    found = read_results(store, plan)
+    assert found.gradient == {"a": 24.0, "b": 60.0}
+    assert found.products == {"a": [8.0, 32.0], "b": [32.0, 74.0]}
+
+
 def test_law_2_bits_of_a_mixed_chain_do_not_depend_on_batches_or_order(tmp_path):
     seen = []
     for jobs, order in ((1, slice(None)), (3, slice(None, None, -1))):

@@ -283,9 +283,10 @@ def test_the_pullback_is_the_adjoint_of_the_pushforward(remote, tmp_path):
     given, inputs = {"stiffness": np.array(1.3)}, {"x": x}
     pull = Pull(("y", "s"), ("x",), ("stiffness",))
     pulled = served.pullback(call, pull, given, inputs, w)
-    seeds, tangents = (("stiffness", 0, 0),), {"x": random.normal(size=(2, 3))}
-    push = Push(2, ("y", "s"), seeds, (("x", (0, 1)),), frozenset(), frozenset())
-    pushed = served.pushforward(call, push, given, inputs, tangents)
+    tangents = {"x": random.normal(size=(2, 3))}
+    push = Push(2, ("y", "s"), ("stiffness",), (("x", (0, 1)),), frozenset(), frozenset())
+    moving = {"stiffness": np.array([1.0, 0.0])}, tangents
+    pushed = served.pushforward(call, push, given, inputs, moving)
     for k in range(2):
         there = np.sum(w["y"] * pushed["tangent.y"][k]) + w["s"] * pushed["tangent.s"][k]
         back = np.sum(pulled["cotangent.x"] * tangents["x"][k])
@@ -313,9 +314,9 @@ def test_a_derivative_that_a_server_does_not_have_is_refused_with_what_to_write(
     with pytest.raises(PipelineError, match=r"stage solver.*does not have /Gradient") as refused:
         framework(name).pullback(call, pull, *given, {"y": np.ones(3)})
     assert "derivative: finite-difference" in refused.value.hint
-    push = Push(1, ("y",), (("stiffness", 0, 0),), (), frozenset(), frozenset())
+    push = Push(1, ("y",), ("stiffness",), (), frozenset(), frozenset())
     with pytest.raises(PipelineError, match="does not have /ApplyJacobian") as refused:
-        framework(name).pushforward(call, push, *given, {})
+        framework(name).pushforward(call, push, *given, ({"stiffness": np.ones(1)}, {}))
     assert "jvp: false" in refused.value.hint
 
 

@@ -3,10 +3,10 @@
 import functools
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import yaml
+from support import quickly
 
 from diffpipe.pipelines.library.drell_yan.stages import asymmetry, weight
 from diffpipe.pipelines.physics.analysis.histogram import histogram
@@ -44,7 +44,7 @@ class Composed:
         options = self.options("pdf") | options
         own = {name: v for name, v in self.parameters.items() if name.startswith("pdf.")}
         own |= {name: self.parameters[name] for name in QCD}
-        return jax.jit(lambda p: pdf_evolution(p, {}, **options))(own)
+        return quickly(lambda p: pdf_evolution(p, {}, **options))(own)
 
     def histogram(self, parameters, pdf, events):
         """The outputs of the stage histogram for some events."""
@@ -64,7 +64,7 @@ class Composed:
 
     @functools.cached_property
     def one_shard(self):
-        return jax.jit(self.histogram)
+        return quickly(self.histogram)
 
     def totals(self, **electroweak):
         """The histogram summed over all shards, with other electroweak parameters."""
@@ -85,4 +85,4 @@ class Composed:
             prediction = asymmetry({}, {"moments": moments})["a4"]
             return gaussian({}, data | {"prediction": prediction})["chi2"]
 
-        return jax.jit(objective)
+        return quickly(objective)

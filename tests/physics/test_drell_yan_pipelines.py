@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from support import quickly
 
 from diffpipe.pipelines.library.drell_yan.stages import asymmetry, weight
 
@@ -45,7 +46,7 @@ def weights(cross_section_8tev):
     pdf, rng = cross_section_8tev.pdf, np.random.default_rng(7)
     directions = {"dsigma": rng.normal(size=(64, 4)), "grid": rng.normal(size=pdf["grid"].shape)}
 
-    @jax.jit
+    @quickly
     def push_and_pull(events, cotangent):
         def chosen(varied):
             inputs = events | pdf | varied

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from jax import Array
 from physics.reference import pdf_parameters
+from support import quickly
 
 from diffpipe.pipelines.physics.pdf import flavours, grid
 from diffpipe.pipelines.physics.pdf.inputs.catalogue import INPUTS
@@ -53,7 +54,7 @@ def directions():
     return tangent, {name: jnp.asarray(rng.normal(size=v.shape)) for name, v in shapes.items()}
 
 
-@jax.jit
+@quickly
 def push_and_pull(given, tangent, cotangent):
     """All that the tests of derivatives need, in one program: it is compiled once."""
     value, pushed = jax.jvp(evolved, (given,), (tangent,))
@@ -107,7 +108,7 @@ def test_adjoint_identity(linearised):
 
 @functools.cache
 def precise(**options):
-    return jax.jit(lambda p, density: pdf_evolution(p, density, **TOY, **options))
+    return quickly(lambda p, density: pdf_evolution(p, density, **TOY, **options))
 
 
 @pytest.mark.parametrize("scheme", ["VFNS", "FFNS"])
@@ -152,8 +153,8 @@ def test_an_operator_does_what_the_evolution_does_with_derivatives_in_the_theory
     def direct(p):
         return pdf_evolution(p, {}, **options)["grid"]
 
-    many, pushed_many = jax.jit(lambda: jax.jvp(by_operator, (given,), (tangent,)))()
-    one, pushed_one = jax.jit(lambda: jax.jvp(direct, (given,), (tangent,)))()
+    many, pushed_many = quickly(lambda: jax.jvp(by_operator, (given,), (tangent,)))()
+    one, pushed_one = quickly(lambda: jax.jvp(direct, (given,), (tangent,)))()
     for found, expected in ((many, one), (pushed_many, pushed_one)):
         rounding = 1e-13 * np.abs(expected).max()
         np.testing.assert_allclose(found[0], expected, atol=rounding)
@@ -163,7 +164,7 @@ def test_an_operator_does_what_the_evolution_does_with_derivatives_in_the_theory
 @pytest.mark.parametrize("nf", [3, 4, 5, 6])
 def test_fixed_numbers_of_flavours(nf):
     options = SMALL | {"scheme": "FFNS", "nf": nf, "scales": [10.0], "order": "LO"}
-    made = jax.jit(lambda: pdf_evolution({}, {}, **options))()
+    made = quickly(lambda: pdf_evolution({}, {}, **options))()
     names = flavours.names(nf)
     assert made["grid"].shape == (24, 1, len(names))
     x_f = dict(zip(names, np.asarray(made["grid"])[:, 0].T, strict=True))
@@ -173,7 +174,7 @@ def test_fixed_numbers_of_flavours(nf):
 
 def test_top_appears_at_its_threshold():
     options = SMALL | {"nf_max": 6, "scales": [150.0, 400.0], "order": "LO"}
-    made = jax.jit(lambda: pdf_evolution({}, {}, **options))()
+    made = quickly(lambda: pdf_evolution({}, {}, **options))()
     top = np.asarray(made["grid"])[:, :, flavours.names(6).index("t")]
     assert np.abs(top[:, 0]).max() == 0.0
     assert top[:, 1].max() > 0.01
@@ -182,7 +183,7 @@ def test_top_appears_at_its_threshold():
 @pytest.fixture(scope="module")
 def mstw_lo():
     options = {"input": "mstw2008lo", "scales": [91.1876], "points": 20, "x_min": 1e-5}
-    return jax.jit(lambda p: pdf_evolution(p, {}, **options))(pdf_parameters())
+    return quickly(lambda p: pdf_evolution(p, {}, **options))(pdf_parameters())
 
 
 def test_coupling_at_the_z_is_the_published_one(mstw_lo):

@@ -2,10 +2,10 @@
 
 import functools
 
-import jax
 import numpy as np
 import pytest
 from physics.reference import BENCHMARK
+from support import quickly
 
 from diffpipe.pipelines.physics.pdf import flavours, grid
 from diffpipe.pipelines.physics.pdf.evolution import coupling
@@ -24,7 +24,7 @@ MASSES = {"mc": 1.414213563, "mb": 4.5}  # those of the other program's files: m
 def compiled(order, scheme):
     """The toy evolved to some scales, as a function of them, kR and the charm mass."""
     options = TOY | {"order": order, "scheme": scheme}
-    return jax.jit(lambda parameters: pdf_evolution(parameters, {}, **options))
+    return quickly(lambda parameters: pdf_evolution(parameters, {}, **options))
 
 
 def evolved(order, scheme, scales, *, kr=1.0, **masses):

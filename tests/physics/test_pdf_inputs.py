@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 from physics.reference import MSTW2008LO, TABLE_X, columns
+from support import quickly
 
 from diffpipe.pipelines.physics.pdf import grid, sum_rules
 from diffpipe.pipelines.physics.pdf.flavours import FLAVOURS
@@ -167,7 +168,7 @@ def test_derivatives_are_those_of_finite_differences(name):
         rows = density(INPUTS[name], unravel(flat), X)
         return jnp.vdot(cotangent, rows), jnp.sum(jnp.abs(cotangent * rows))
 
-    each = jax.jit(lambda points: jax.lax.map(jax.value_and_grad(projected, has_aux=True), points))
+    each = quickly(lambda points: jax.lax.map(jax.value_and_grad(projected, has_aux=True), points))
     centre = np.asarray(flat)
     step = 1e-3 * np.clip(np.abs(centre), 0.1, 3.0)
     moved = [centre[None] + k * np.diag(step) for k in (-2.0, -1.0, 1.0, 2.0)]

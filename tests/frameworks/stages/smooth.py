@@ -33,29 +33,40 @@ FUNCTIONS = {
 }
 
 
-def curve(parameters, inputs, *, kind, seed, size, level, wrong=0.0):
-    del wrong
+def curve(parameters, inputs, *, kind, seed, size, level, fault, wrong):
+    del fault, wrong
     function, _ = FUNCTIONS[kind]
     a, u = _hidden(parameters, inputs, seed, size)[:2]
     return {"y": level * (a @ function(u))}
 
 
-def _jacobian(parameters, inputs, kind, seed, size, level):
+def _jacobian(parameters, inputs, kind, seed, size, level, fault, wrong):
+    """By p and by x; wrong by a share in all components or in one, or in a small term's sign."""
     _, slope = FUNCTIONS[kind]
     a, u, b, c = _hidden(parameters, inputs, seed, size)
     inner = level * a * slope(u)
-    return inner @ c, inner @ b / size
+    if fault == "sign":
+        inner[:, _small(inner)] *= -1
+    of_p, of_x = inner @ c, inner @ b / size
+    if fault in ("all", "component"):
+        of_p[:, 1 if fault == "component" else slice(None)] *= 1 + wrong
+        of_x[:, 2 if fault == "component" else slice(None)] *= 1 + wrong
+    return of_p, of_x
 
 
-def vjp_curve(parameters, inputs, cotangents, *, kind, seed, size, level, wrong=0.0):
-    of_p, of_x = _jacobian(parameters, inputs, kind, seed, size, level)
-    of_x[:, 2] *= 1 + wrong
+def _small(inner):
+    """The hidden component that contributes least, of those that count at all."""
+    sizes = np.sum(abs(inner), axis=0)
+    return int(np.argmin(np.where(sizes > 1e-3 * np.max(sizes), sizes, np.inf)))
+
+
+def vjp_curve(parameters, inputs, cotangents, **options):
+    of_p, of_x = _jacobian(parameters, inputs, **options)
     return {"p": cotangents["y"] @ of_p}, {"x": cotangents["y"] @ of_x}
 
 
-def jvp_curve(parameters, inputs, moved_p, moved_x, *, kind, seed, size, level, wrong=0.0):
-    of_p, of_x = _jacobian(parameters, inputs, kind, seed, size, level)
-    of_p[:, 1] *= 1 + wrong
+def jvp_curve(parameters, inputs, moved_p, moved_x, **options):
+    of_p, of_x = _jacobian(parameters, inputs, **options)
     return {"y": of_p @ moved_p["p"] + of_x @ moved_x["x"]}
 
 
@@ -67,7 +78,7 @@ def _hidden(parameters, inputs, seed, size):
     return a, b @ inputs["x"] / size + c @ parameters["p"], b, c
 
 
-def point(kind, seed, size=1.0, level=1.0, wrong=0.0):
+def point(kind, seed, size=1.0, level=1.0, fault="none", wrong=0.0):
     """An example of it; at an even seed the last components of x are zero."""
     generator = np.random.default_rng([seed, 1])
     x = size * generator.normal(size=SHAPES["x"])
@@ -76,5 +87,12 @@ def point(kind, seed, size=1.0, level=1.0, wrong=0.0):
         "parameters": {"p": generator.normal(size=SHAPES["p"]).tolist()},
         "inputs": {"x": x},
         "outputs": {"y": {"shape": [SHAPES["y"]]}},
-        "options": {"kind": kind, "seed": seed, "size": size, "level": level, "wrong": wrong},
+        "options": {
+            "kind": kind,
+            "seed": seed,
+            "size": size,
+            "level": level,
+            "fault": fault,
+            "wrong": wrong,
+        },
     }

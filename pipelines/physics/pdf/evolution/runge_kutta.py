@@ -5,6 +5,8 @@ Ordinary Differential Equations I, section II.10). Over the range of alpha_s met
 (36 evaluations) are closer than 32 steps of the classical method of fourth order (128).
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +49,13 @@ def step(state: State, strength: Array, kernels: KernelMatrices) -> State:
     """
     if state.valence.shape[1] < MANY_COLUMNS:
         return _looped(state, strength, kernels)
+    return _one_by_one(state, strength, kernels)
+
+
+# for a pullback the changes of all stages are a dozen states to keep, longer to write and read than
+# the step is to take again; it is one of a scan, where nothing can merge its two runs
+@partial(jax.checkpoint, prevent_cse=False)
+def _one_by_one(state: State, strength: Array, kernels: KernelMatrices) -> State:
     changes: list[State] = []
     for stage in range(STAGES):
         moved = _moved(state, WEIGHTS[stage, :stage], changes)

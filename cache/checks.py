@@ -1,0 +1,76 @@
+"""Checks: when a stage or a gradient was last put to the proof, and how it came out.
+
+One small file each, named by the key of what was checked: so a check is of just these parameters,
+this code and this data, and counts for nothing else. A file is there whole or not at all, and
+carries its own digest: one that is damaged counts as missing.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from diffpipe.cache import documents, files, keys
+from diffpipe.cache.errors import DamagedError
+from diffpipe.cache.layout import Layout
+
+
+class Check(msgspec.Struct, frozen=True):
+    """How a stage, or the gradient of an objective, came out.
+
+    of: the stage, or stage.output of the objective; wrt: the parameters that its gradient was
+    checked in; values: of all parameters there; verdict: failed, not decided or passed; at: UTC,
+    ISO 8601; counts: verdict -> how many laws; versions: of what computed.
+    """
+
+    of: str
+    verdict: str
+    counts: dict[str, int]
+    wrt: list[str]
+    values: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
+    at: str
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    check: Check
+    digest: str
+
+
+def now() -> str:
+    """The time of a check."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def key_of(primal: str, output: str | None = None) -> str:
+    """The key of the check of a stage (its primal), or of the gradient of an output."""
+    return keys.key("check", primal=primal, output=output)
+
+
+@dataclass(frozen=True)
+class Checks:
+    """The checks of a store."""
+
+    layout: Layout
+
+    def get(self, key: str) -> Check | None:
+        """The last check of what has this key, if it is whole."""
+        try:
+            stored = msgspec.convert(documents.read(self.layout.check(key)), _Stored)
+        except (FileNotFoundError, DamagedError, msgspec.ValidationError):
+            return None
+        return stored.check if stored.digest == _digest(stored.check) else None
+
+    def put(self, key: str, check: Check) -> None:
+        """Store a check in the place of the one before."""
+        document: Any = _Stored(check, _digest(check))
+        with files.writing(self.layout.root):
+            self.layout.checks.mkdir(exist_ok=True)
+            files.write(self.layout.check(key), msgspec.json.encode(document))
+
+
+def _digest(check: Check) -> str:
+    return hashlib.sha256(msgspec.json.encode(check)).hexdigest()
