@@ -1,19 +1,16 @@
 """Checks: when a stage or a gradient was last put to the proof, and how it came out.
 
 One small file each, named by the key of what was checked: so a check is of just these parameters,
-this code and this data, and counts for nothing else. A file is there whole or not at all, and
-carries its own digest: one that is damaged counts as missing.
+this code and this data, and counts for nothing else.
 """
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from diffpipe.cache import documents, files, keys
-from diffpipe.cache.errors import DamagedError
+from diffpipe.cache import files, keys, sealed
 from diffpipe.cache.layout import Layout
 
 
@@ -35,11 +32,6 @@ class Check(msgspec.Struct, frozen=True):
     at: str
 
 
-class _Stored(msgspec.Struct, frozen=True):
-    check: Check
-    digest: str
-
-
 def now() -> str:
     """The time of a check."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -58,19 +50,9 @@ class Checks:
 
     def get(self, key: str) -> Check | None:
         """The last check of what has this key, if it is whole."""
-        try:
-            stored = msgspec.convert(documents.read(self.layout.check(key)), _Stored)
-        except (FileNotFoundError, DamagedError, msgspec.ValidationError):
-            return None
-        return stored.check if stored.digest == _digest(stored.check) else None
+        return sealed.read(self.layout.check(key), Check)
 
     def put(self, key: str, check: Check) -> None:
         """Store a check in the place of the one before."""
-        document: Any = _Stored(check, _digest(check))
         with files.writing(self.layout.root):
-            self.layout.checks.mkdir(exist_ok=True)
-            files.write(self.layout.check(key), msgspec.json.encode(document))
-
-
-def _digest(check: Check) -> str:
-    return hashlib.sha256(msgspec.json.encode(check)).hexdigest()
+            sealed.write(self.layout.check(key), check)

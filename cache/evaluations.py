@@ -1,18 +1,14 @@
 """Evaluations: what a fit has found at a point, one small file each, kept beside the artefacts.
 
 The artefacts of a point are many and large; of each a fit needs these few numbers again, when it
-is repeated after it was killed. A file is named by the key of all that can change its numbers, is
-there whole or not at all, and carries its own digest: one that is damaged counts as missing.
+is repeated after it was killed. A file is named by the key of all that can change its numbers.
 """
 
-import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
-from diffpipe.cache import documents, files
-from diffpipe.cache.errors import DamagedError
+from diffpipe.cache import files, sealed
 from diffpipe.cache.layout import Layout
 
 
@@ -29,11 +25,6 @@ class Evaluation(msgspec.Struct, frozen=True):
     points: int | None = None
 
 
-class _Stored(msgspec.Struct, frozen=True):
-    evaluation: Evaluation
-    digest: str
-
-
 @dataclass(frozen=True)
 class Evaluations:
     """The evaluations of a store."""
@@ -42,20 +33,9 @@ class Evaluations:
 
     def get(self, key: str) -> Evaluation | None:
         """What is stored under a key, if it is whole."""
-        try:
-            found = documents.read(self.layout.evaluation(key))
-            stored = msgspec.convert(found, _Stored)
-        except (FileNotFoundError, DamagedError, msgspec.ValidationError):
-            return None
-        return stored.evaluation if stored.digest == _digest(stored.evaluation) else None
+        return sealed.read(self.layout.evaluation(key), Evaluation)
 
     def put(self, key: str, evaluation: Evaluation) -> None:
         """Store what was found."""
-        document: Any = _Stored(evaluation, _digest(evaluation))
         with files.writing(self.layout.root):
-            self.layout.evaluations.mkdir(exist_ok=True)
-            files.write(self.layout.evaluation(key), msgspec.json.encode(document))
-
-
-def _digest(evaluation: Evaluation) -> str:
-    return hashlib.sha256(msgspec.json.encode(evaluation)).hexdigest()
+            sealed.write(self.layout.evaluation(key), evaluation)

@@ -63,7 +63,7 @@ def tables(finished: "Finished", pipeline: "Pipeline") -> Iterator[Any]:
 def _jacobian(finished: "Finished", name: str) -> Iterator[Any]:
     import numpy as np
 
-    from diffpipe.pipelines.core.directions import components
+    from diffpipe.pipelines.core.sweeps.directions import components
 
     jacobian, blocks = finished.plan.goal.jacobian, finished.results.jacobian
     if jacobian is None:

@@ -13,8 +13,8 @@ from diffpipe.cache.errors import UsageError
 from diffpipe.cli.options import names
 
 if TYPE_CHECKING:
-    from diffpipe.pipelines.core.jacobian import Mode
     from diffpipe.pipelines.core.model import Pipeline
+    from diffpipe.pipelines.core.sweeps.jacobian import Mode
 
 RANDOM = "random"
 WrtOption = Annotated[
@@ -164,7 +164,7 @@ def _along(text: str) -> dict[str, Any]:
 
 def _direction(along: Along, pipeline: "Pipeline") -> dict[str, Any]:
     """Normal numbers times the sizes of the parameters that are named, else of those fitted."""
-    from diffpipe.pipelines.core.wrt import parse
+    from diffpipe.pipelines.core.sweeps.wrt import parse
 
     chosen = parse(pipeline, names(along.wrt) or _fitted(pipeline))
     numbers = random.Random(along.seed)

@@ -142,7 +142,7 @@ class Run:
         )
 
     def _is_bent(self) -> bool:
-        from diffpipe.pipelines.core.goals import objective_of
+        from diffpipe.pipelines.core.sweeps.goals import objective_of
         from diffpipe.rules.fit.information import is_bent
 
         request = self.request("curvature")

@@ -8,13 +8,13 @@ from msgspec import structs
 
 from diffpipe.cache.errors import DiffpipeError
 from diffpipe.cache.store import Store
-from diffpipe.pipelines.core import jacobian
 from diffpipe.pipelines.core.costs import Costs
-from diffpipe.pipelines.core.goals import outputs_of
 from diffpipe.pipelines.core.joins import is_per_event
 from diffpipe.pipelines.core.model import OutputRef, Pipeline
 from diffpipe.pipelines.core.plan import Plan, Request, make_plan
-from diffpipe.pipelines.core.wrt import parse
+from diffpipe.pipelines.core.sweeps import jacobian
+from diffpipe.pipelines.core.sweeps.goals import outputs_of
+from diffpipe.pipelines.core.sweeps.wrt import parse
 
 _MOST_CUTS = 8
 

@@ -24,14 +24,14 @@ from support import (
 )
 
 from diffpipe.cache.errors import DiffpipeError, PipelineError, UsageError
-from diffpipe.pipelines.core import jacobian
-from diffpipe.pipelines.core.backward import exact_pullback
 from diffpipe.pipelines.core.chain import Chain
 from diffpipe.pipelines.core.environment import Environment
 from diffpipe.pipelines.core.identity import Identity
 from diffpipe.pipelines.core.model import Derivative, OutputRef
 from diffpipe.pipelines.core.results import read_results
-from diffpipe.pipelines.core.wrt import parse
+from diffpipe.pipelines.core.sweeps import jacobian
+from diffpipe.pipelines.core.sweeps.backward import exact_pullback
+from diffpipe.pipelines.core.sweeps.wrt import parse
 from diffpipe.rules import costs, modes
 
 # the parameters that the objective of each pipeline depends on

@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text()
 RUNNING = ("rules", "pipelines/frameworks")
 PHYSICS = tuple(f"pipelines/physics/{name}" for name in ("matrix_elements", "pdf", "likelihood"))
 LONG = pytest.mark.slow  # what they show compiles for a while
-LONG_PAGES = (*PHYSICS, "pipelines/core")
+LONG_PAGES = (*PHYSICS, "pipelines/core/sweeps")
 PAGES = ["", *RUNNING, *(pytest.param(folder, marks=LONG) for folder in LONG_PAGES)]
 
 

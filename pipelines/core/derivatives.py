@@ -7,8 +7,8 @@ from diffpipe.cache.errors import PipelineError
 from diffpipe.pipelines.core import graph
 from diffpipe.pipelines.core.joins import is_per_event
 from diffpipe.pipelines.core.model import Derivative, OutputRef, Pipeline, Stage
+from diffpipe.pipelines.core.sweeps.wrt import Input
 from diffpipe.pipelines.core.ways import BENT
-from diffpipe.pipelines.core.wrt import Input
 
 
 def active_stages(

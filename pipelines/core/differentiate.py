@@ -13,9 +13,9 @@ from diffpipe.pipelines.core.compute import (
     inputs,
     parameters,
 )
-from diffpipe.pipelines.core.cotangents import given_cotangent
 from diffpipe.pipelines.core.finite import refuse_non_finite
 from diffpipe.pipelines.core.steps import Along, Call, Given, Source, Step, Units
+from diffpipe.pipelines.core.sweeps.cotangents import given_cotangent
 from diffpipe.pipelines.frameworks.base import Pull, Push
 from diffpipe.pipelines.frameworks.plain import on_host
 from diffpipe.pipelines.frameworks.registry import runner, tracer
@@ -33,12 +33,7 @@ def pullback(step: Step, shard: int, read: Reader, kept: Arrays | None) -> Array
     pull = _pull(step, shard, given, cotangents)
     with reporting(step.stage, shard):
         named = on_host(_pulled(step, call, pull, given, cotangents, kept))
-    with explaining(call, parameters(call), given):
-        for name, values in named.items():
-            local = name.removeprefix("error.").removeprefix("cotangent.")
-            per_event = _is_per_event(step, local)
-            refuse_non_finite(step, shard, name, values, per_event=per_event)
-    return named
+    return _finite(step, shard, (parameters(call), given), named)
 
 
 def tangent(step: Step, shard: int, read: Reader) -> Arrays:
@@ -55,12 +50,7 @@ def bend(step: Step, shard: int, read: Reader) -> Arrays:
     push, tangents = _pushed(step, shard, given, read)
     with reporting(step.stage, shard):
         named = on_host(runner(step).bend(call, pull, push, given, tangents, cotangents))
-    with explaining(call, *given):
-        for name, values in named.items():
-            local = name.removeprefix("tangent.").removeprefix("cotangent.")
-            per_event = _is_per_event(step, local)
-            refuse_non_finite(step, shard, name, values, per_event=per_event)
-    return named
+    return _finite(step, shard, given, named)
 
 
 def curvature(step: Step, shard: int, read: Reader) -> Arrays:
@@ -80,6 +70,15 @@ def _pull(step: Step, shard: int, given: Arrays, cotangents: Arrays) -> Pull:
         frozenset(name for name in cotangents if call.is_per_event(name)),
         step.count,
     )
+
+
+def _finite(step: Step, shard: int, given: tuple[Arrays, Arrays], named: Arrays) -> Arrays:
+    """The arrays of a pullback, or of its tangents; refuses NaN and Inf."""
+    with explaining(call_of(step), *given):
+        for name, values in named.items():
+            per_event = _is_per_event(step, name.rpartition("cotangent.")[2])
+            refuse_non_finite(step, shard, name, values, per_event=per_event)
+    return named
 
 
 def _is_per_event(step: Step, local: str) -> bool:

@@ -16,17 +16,17 @@ from diffpipe.cache.artefact import Artefact
 from diffpipe.cache.memo import Memo
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core import checkpoints
-from diffpipe.pipelines.core.backward import ChoosePullback, exact_pullback
 from diffpipe.pipelines.core.chain import Chain
 from diffpipe.pipelines.core.checkpoints import Choice
 from diffpipe.pipelines.core.demand import Presence, missing_slots
 from diffpipe.pipelines.core.environment import Environment
-from diffpipe.pipelines.core.goals import GOALS, Goal, asked, objective_of
 from diffpipe.pipelines.core.identity import Identity
-from diffpipe.pipelines.core.jacobian import Mode
 from diffpipe.pipelines.core.model import OutputRef, Pipeline
 from diffpipe.pipelines.core.remarks import remarks
 from diffpipe.pipelines.core.steps import Source, Step
+from diffpipe.pipelines.core.sweeps.backward import ChoosePullback, exact_pullback
+from diffpipe.pipelines.core.sweeps.goals import GOALS, Goal, asked, objective_of
+from diffpipe.pipelines.core.sweeps.jacobian import Mode
 from diffpipe.pipelines.core.tasks import Task, make_tasks
 
 Direction = Literal["forward", "backward", "tangent", "jacobian", "hvp", "curvature"]

@@ -157,7 +157,7 @@ def _jacobian(reader: _Reader, plan: Plan) -> Mapping[str, Mapping[str, Any]]:
     wanted = plan.goal.jacobian
     if wanted is None:
         return {}
-    from diffpipe.pipelines.core import matrices  # here, since it needs NumPy
+    from diffpipe.pipelines.core.sweeps import matrices  # here, since it needs NumPy
 
     rows = {name: each for name, each in wanted.pushed.items() if each.source.slot}
     whole = structs.replace(

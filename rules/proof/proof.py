@@ -10,10 +10,10 @@ from msgspec import structs
 from diffpipe.cache.errors import UsageError, did_you_mean
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core import graph
-from diffpipe.pipelines.core.goals import objective_of
 from diffpipe.pipelines.core.model import OutputRef, Pipeline
 from diffpipe.pipelines.core.plan import Request, make_plan
-from diffpipe.pipelines.core.wrt import parse
+from diffpipe.pipelines.core.sweeps.goals import objective_of
+from diffpipe.pipelines.core.sweeps.wrt import parse
 from diffpipe.pipelines.proof.finding import Finding, Verdict
 from diffpipe.pipelines.proof.reached import reached
 from diffpipe.rules.drive import Drive, Finished, Observer

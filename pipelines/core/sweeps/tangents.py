@@ -19,10 +19,8 @@ from typing import Any
 from diffpipe.cache import keys
 from diffpipe.cache.errors import UsageError
 from diffpipe.pipelines.core import graph
-from diffpipe.pipelines.core.backward import how
 from diffpipe.pipelines.core.chain import Chain
 from diffpipe.pipelines.core.derivatives import check_pushforward, moving_inputs
-from diffpipe.pipelines.core.directions import Directions
 from diffpipe.pipelines.core.model import Derivative, OutputRef, Over, Stage
 from diffpipe.pipelines.core.steps import (
     Along,
@@ -33,6 +31,8 @@ from diffpipe.pipelines.core.steps import (
     tangent_array,
     tangent_id,
 )
+from diffpipe.pipelines.core.sweeps.backward import how
+from diffpipe.pipelines.core.sweeps.directions import Directions
 
 
 @dataclass

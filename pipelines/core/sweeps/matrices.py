@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from diffpipe.pipelines.core.jacobian import Axis, Jacobian
 from diffpipe.pipelines.core.steps import Source
+from diffpipe.pipelines.core.sweeps.jacobian import Axis, Jacobian
 
 Read = Callable[[Source], np.ndarray]
 Matrix = dict[str, dict[str, np.ndarray]]  # row -> column -> (*its shape, *the column's shape)

@@ -15,7 +15,6 @@ from diffpipe.pipelines.core.chain import Chain
 from diffpipe.pipelines.core.derivatives import active_stages, check_pullback, moving_inputs
 from diffpipe.pipelines.core.joins import is_per_event
 from diffpipe.pipelines.core.model import Derivative, OutputRef, Over, Stage
-from diffpipe.pipelines.core.starts import Starts
 from diffpipe.pipelines.core.steps import (
     Source,
     Step,
@@ -25,7 +24,8 @@ from diffpipe.pipelines.core.steps import (
     pullback_id,
     reduction_id,
 )
-from diffpipe.pipelines.core.wrt import Wrt
+from diffpipe.pipelines.core.sweeps.starts import Starts
+from diffpipe.pipelines.core.sweeps.wrt import Wrt
 
 # base key of a pullback, what it must be active in -> the active set and key to use
 ChoosePullback = Callable[[str, list[str]], tuple[list[str], str]]

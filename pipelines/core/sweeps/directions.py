@@ -8,7 +8,7 @@ from typing import Any
 from diffpipe.cache.errors import UsageError, did_you_mean
 from diffpipe.pipelines.core.model import Parameter, Pipeline
 from diffpipe.pipelines.core.parameters import as_value, shape_of
-from diffpipe.pipelines.core.wrt import Input
+from diffpipe.pipelines.core.sweeps.wrt import Input
 
 Seed = tuple[str, int, int, float]  # a parameter, a component of it, the direction, and how far
 

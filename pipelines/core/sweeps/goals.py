@@ -17,18 +17,18 @@ import msgspec
 
 from diffpipe.cache.errors import UsageError, did_you_mean
 from diffpipe.cache.store import Store
-from diffpipe.pipelines.core import directions, jacobian
 from diffpipe.pipelines.core.assemble import output_ref
-from diffpipe.pipelines.core.backward import Backward, ChoosePullback
-from diffpipe.pipelines.core.bends import Bends
 from diffpipe.pipelines.core.chain import Chain
-from diffpipe.pipelines.core.jacobian import Jacobian
 from diffpipe.pipelines.core.joins import is_per_event
 from diffpipe.pipelines.core.model import OutputRef, Pipeline
-from diffpipe.pipelines.core.starts import Starts
 from diffpipe.pipelines.core.steps import Source
-from diffpipe.pipelines.core.tangents import Tangents
-from diffpipe.pipelines.core.wrt import Wrt, parse
+from diffpipe.pipelines.core.sweeps import directions, jacobian
+from diffpipe.pipelines.core.sweeps.backward import Backward, ChoosePullback
+from diffpipe.pipelines.core.sweeps.bends import Bends
+from diffpipe.pipelines.core.sweeps.jacobian import Jacobian
+from diffpipe.pipelines.core.sweeps.starts import Starts
+from diffpipe.pipelines.core.sweeps.tangents import Tangents
+from diffpipe.pipelines.core.sweeps.wrt import Wrt, parse
 
 if TYPE_CHECKING:
     from diffpipe.pipelines.core.plan import Request
@@ -135,7 +135,7 @@ def _objectives(chain: Chain, of: list[OutputRef]) -> Starts:
 
 def _given(pipeline: Pipeline, ask: Ask) -> Starts:
     """The start of a sweep from the cotangents of a file."""
-    from diffpipe.pipelines.core import cotangents  # here, since it needs NumPy
+    from diffpipe.pipelines.core.sweeps import cotangents  # here, since it needs NumPy
 
     assert ask.request.cotangent is not None
     if ask.request.of is not None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from diffpipe.cache import keys
 from diffpipe.pipelines.core import graph
-from diffpipe.pipelines.core.backward import Backward, exact_pullback
 from diffpipe.pipelines.core.chain import Chain
 from diffpipe.pipelines.core.derivatives import check_bend
 from diffpipe.pipelines.core.joins import is_per_event
@@ -27,7 +26,8 @@ from diffpipe.pipelines.core.steps import (
     reduction_id,
     tangent_array,
 )
-from diffpipe.pipelines.core.tangents import Tangents, along_ingredients
+from diffpipe.pipelines.core.sweeps.backward import Backward, exact_pullback
+from diffpipe.pipelines.core.sweeps.tangents import Tangents, along_ingredients
 
 
 @dataclass

@@ -15,17 +15,18 @@ from typing import Literal
 import msgspec
 
 from diffpipe.cache.errors import UsageError
-from diffpipe.pipelines.core import directions, graph
-from diffpipe.pipelines.core.backward import Backward, ChoosePullback
+from diffpipe.pipelines.core import graph
 from diffpipe.pipelines.core.chain import Chain
 from diffpipe.pipelines.core.derivatives import active_stages
-from diffpipe.pipelines.core.directions import Directions
 from diffpipe.pipelines.core.joins import is_per_event
 from diffpipe.pipelines.core.model import OutputRef, Pipeline
-from diffpipe.pipelines.core.starts import Starts
 from diffpipe.pipelines.core.steps import Source
-from diffpipe.pipelines.core.tangents import Tangents
-from diffpipe.pipelines.core.wrt import Wrt, is_event_array, of_output
+from diffpipe.pipelines.core.sweeps import directions
+from diffpipe.pipelines.core.sweeps.backward import Backward, ChoosePullback
+from diffpipe.pipelines.core.sweeps.directions import Directions
+from diffpipe.pipelines.core.sweeps.starts import Starts
+from diffpipe.pipelines.core.sweeps.tangents import Tangents
+from diffpipe.pipelines.core.sweeps.wrt import Wrt, is_event_array, of_output
 
 Mode = Literal["forward", "reverse", "mixed"]
 Shapes = Mapping[OutputRef, tuple[int, ...]]
