@@ -154,17 +154,17 @@ class Run:
         from msgspec import structs
 
         forward = structs.replace(request, direction="forward", mode=None, cut=None)
-        self._drive(forward, lambda drive: drive.describe())
+        self._drive(forward, lambda drive: drive.describe(), quiet=True)
 
     def _driven(self, request: "Request") -> "Finished":
         found: Finished = self._drive(request, lambda drive: drive.run(wait=self.manner.wait))
         return found
 
-    def _drive(self, request: "Request", work: Any) -> Any:
+    def _drive(self, request: "Request", work: Any, *, quiet: bool = False) -> Any:
         from diffpipe.cli.progress import make_observer
         from diffpipe.rules.drive import Drive
 
-        with make_observer(self.manner.quiet, self.manner.verbose) as observer:
+        with make_observer(quiet or self.manner.quiet, self.manner.verbose) as observer:
             drive = Drive(self.store, self.pipeline, request, self.place, observer, self.budget)
             return work(drive)
 

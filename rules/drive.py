@@ -139,7 +139,7 @@ class Drive:
             engine.execute(plan, run, self.place, tick, lambda: preparation.described(run))
             for remark in preparation.measured():
                 self.observer.said(remark)
-            outcome = runs.Outcome("done")
+            outcome = runs.Outcome("done" if plan.tasks else "described")
         except DiffpipeError as error:
             interrupted = isinstance(error, InterruptedRunError)
             outcome = runs.Outcome(

@@ -6,7 +6,7 @@ from itertools import islice
 
 from msgspec import structs
 
-from diffpipe.cache.errors import DiffpipeError
+from diffpipe.cache.errors import DiffpipeError, UsageError
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.costs import Costs
 from diffpipe.pipelines.core.joins import is_per_event
@@ -49,8 +49,10 @@ def options(store: Store, pipeline: Pipeline, request: Request, costs: Costs) ->
             continue
         found.append(Option(each, plan, costs.total(plan), not costs.knows(plan)))
     if not found:
-        assert refused is not None
-        raise refused
+        raise refused or UsageError(
+            "there is no cut for a mixed Jacobian: no few numbers that all of it passes",
+            hint="--mode auto takes the better of forward and reverse",
+        )
     return sorted(found, key=lambda option: option.cost)
 
 
@@ -59,8 +61,8 @@ def _requests(pipeline: Pipeline, request: Request) -> Iterator[Request]:
     of = outputs_of(pipeline, request)
     if request.mode in (None, "forward"):
         yield structs.replace(request, mode="forward", cut=None)
-    if any(is_per_event(pipeline.stages, ref) for ref in of):
-        return
+    if request.mode is None and any(is_per_event(pipeline.stages, ref) for ref in of):
+        return  # a cotangent for each event is too much
     if request.mode in (None, "reverse"):
         yield structs.replace(request, mode="reverse", cut=None)
     if request.mode in (None, "mixed"):

@@ -79,7 +79,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     gradient_norm: over all components, each in units of the objective per unit of its parameter.
     """
 
-    state: Literal["done", "failed", "interrupted", "killed"]
+    state: Literal["done", "described", "failed", "interrupted", "killed"]
     seconds: float | None = None
     error: dict[str, Any] | None = None
     objective: float | None = None

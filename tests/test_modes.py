@@ -307,6 +307,16 @@ def test_what_cannot_be_asked_is_refused_by_name(common, request_, kind, said, h
     assert hint is None or hint in refused.value.hint
 
 
+def test_a_mode_that_there_is_not_is_refused_by_name(common):
+    sweep(common, pipeline("joins"), Request("forward"))
+    per_event = Request("jacobian", of=["join.value"], mode="reverse")
+    with pytest.raises(UsageError, match=r"join\.value is per event"):
+        modes.options(common, pipeline("joins"), per_event, costs.Costs())
+    uncut = Request("jacobian", of=["spectrum.power"], mode="mixed")
+    with pytest.raises(UsageError, match="no cut for a mixed Jacobian"):
+        modes.options(common, wide("many_outputs"), uncut, costs.Costs())
+
+
 def test_a_stage_without_the_derivative_that_a_mode_needs_is_named(store):
     along = {"slope": 1.0}
     with pytest.raises(PipelineError, match=r"stage warp \(jax\) has no JVP") as refused:

@@ -274,7 +274,8 @@ class Description:
         if self.plan.direction != "forward" and (spec.shape, spec.dtype) != ((), "float64"):
             raise UsageError(
                 f"the objective {self.plan.objective_name} has shape {spec.shape} and dtype "
-                f"{spec.dtype}; a gradient is taken of a float64 scalar"
+                f"{spec.dtype}; a gradient is taken of a float64 scalar",
+                hint="diffpipe run jacobian takes the derivatives of arrays",
             )
 
 

@@ -51,10 +51,15 @@ class Entry:
 
 def entries(store: Store, last: int) -> list[Entry]:
     """The last so many runs of a store, oldest first."""
-    known = runs.all_runs(store)
+    known = _all(store)
     paths = [pipeline_path(run) for run in known]
     first = max(0, len(known) - last)
     return [_entry(store, known, paths, number) for number in range(first, len(known))]
+
+
+def _all(store: Store) -> list[RunLayout]:
+    """The runs of a store, but for those that found shapes only."""
+    return [run for run in runs.all_runs(store) if runs.outcome(run).state != "described"]
 
 
 def _entry(store: Store, known: list[RunLayout], paths: list[str | None], number: int) -> Entry:
@@ -76,7 +81,7 @@ def find(store: Store, text: str) -> RunLayout:
 
     Raises UsageError.
     """
-    known = runs.all_runs(store)
+    known = _all(store)
     if not known:
         hint = "a run that finds nothing to compute is not kept; --store names another store"
         raise UsageError(f"the store {store.root} has no runs", hint=hint)
@@ -109,7 +114,7 @@ def _last(known: list[RunLayout]) -> str:
 
 def short_names(store: Store) -> dict[str, str]:
     """Run -> the beginning of its name that says when it began, and that no other run has."""
-    names = [run.folder.name for run in runs.all_runs(store)]
+    names = [run.folder.name for run in _all(store)]
     return {name: _prefix(name, *others) for name, *others in _beside(names)}
 
 

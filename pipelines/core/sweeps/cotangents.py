@@ -60,7 +60,8 @@ def _arrays(path: Path, only: str | None = None) -> Iterator[tuple[str, Any]]:
             yield from ((name, found[name]) for name in found if only in (None, name))
     except (OSError, ValueError, KeyError) as error:
         hint = "numpy.savez(FILE, **{'stage.output': cotangent}), or a zarr group of such arrays"
-        raise UsageError(f"--cotangent {path}: {error}", hint=hint) from error
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"--cotangent {path}: {why}", hint=hint) from error
 
 
 def _zarr_arrays(path: Path, only: str | None) -> Iterator[tuple[str, Any]]:

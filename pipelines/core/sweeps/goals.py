@@ -158,10 +158,10 @@ def _jacobian(chain: Chain, ask: Ask) -> Goal:
     jacobian.check_columns(chain.pipeline, ask.wrt)
     request = ask.request
     cut = [output_ref(name, chain.pipeline.stages, "--cut") for name in request.cut or []]
-    rows = {ref: _shape(chain, ask.store, ref) for ref in ask.of}
     if request.mode != "forward":
         for ref in ask.of:
             _refuse_events(chain.pipeline, ref, "a cotangent of each is too much: --mode forward")
+    rows = {ref: _shape(chain, ask.store, ref) for ref in ask.of}
     found = jacobian.add(
         chain,
         rows,
