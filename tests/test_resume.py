@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 import support
 from support import bits, diffpipe, document, executions, pipeline, sweep
@@ -16,6 +17,7 @@ from support import bits, diffpipe, document, executions, pipeline, sweep
 from diffpipe.cache.errors import DamagedError
 from diffpipe.cache.store import Store
 from diffpipe.pipelines.core.plan import Request, make_plan
+from diffpipe.pipelines.core.results import read_results
 
 KILLS = 20
 JOINS = str(support.CASES / "joins" / "pipeline.yaml")
@@ -26,21 +28,26 @@ CURVE = str(support.CASES / "curve" / "pipeline.yaml")
 WORKER = """
 import sys
 from pathlib import Path
+import msgspec
 import diffpipe.rules.machine as machine
 machine.prepare("cpu")
 sys.path.insert(0, sys.argv[2])
 import support
 from diffpipe.cache.store import Store
 store = Store.open(Path(sys.argv[1]))
+request = msgspec.json.decode(sys.argv[5], type=support.Request)
 print("ready", flush=True)
-support.sweep(store, support.pipeline(sys.argv[3], int(sys.argv[4])))
+support.sweep(store, support.pipeline(sys.argv[3], int(sys.argv[4])), request)
 """
 
 
-def start_worker(store, name, shard):
+def start_worker(store, name, shard, request):
     command = [sys.executable, "-c", WORKER, str(store.root), str(Path(__file__).parent), name]
     return subprocess.Popen(
-        [*command, str(shard)], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [*command, str(shard), msgspec.json.encode(request).decode()],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -60,31 +67,39 @@ def kill_after(worker, store, slots, delay):
         worker.wait()
 
 
+GRADIENT, PRODUCT = Request("backward"), Request("hvp", along={"width": 1.0})
 KILLED = [
-    ("joins", 1, 2),
-    pytest.param("joins", 1, KILLS, marks=pytest.mark.slow),
-    pytest.param("drell_yan", 32, 2, marks=pytest.mark.slow),
+    ("joins", 1, 2, GRADIENT),
+    ("joins", 2, 2, PRODUCT),  # with its tangents, pullbacks and their tangents
+    pytest.param("joins", 1, KILLS, GRADIENT, marks=pytest.mark.slow),
+    pytest.param("drell_yan", 32, 2, GRADIENT, marks=pytest.mark.slow),
 ]
 
 
-@pytest.mark.parametrize(("name", "shard", "kills"), KILLED)
-def test_law_5_kill_9_at_random_moments_leaves_the_same_bits(tmp_path, name, shard, kills):
-    made, request = pipeline(name, shard), Request("backward")
+@pytest.mark.parametrize(("name", "shard", "kills", "request_"), KILLED)
+def test_law_5_kill_9_at_random_moments_leaves_the_same_bits(
+    tmp_path, name, shard, kills, request_
+):
+    made = pipeline(name, shard)
     undisturbed, store = Store.open(tmp_path / "undisturbed"), Store.open(tmp_path / "killed")
-    assert start_worker(undisturbed, name, shard).communicate()
+    assert start_worker(undisturbed, name, shard, request_).communicate()
     total = progress(undisturbed)
 
     moments = random.Random(5)
     for _ in range(kills):
-        worker = start_worker(store, name, shard)
+        worker = start_worker(store, name, shard, request_)
         worker.stdout.readline()
         slots = moments.randint(0, total // (kills + 2))  # never all of them
         kill_after(worker, store, slots, moments.uniform(0.0, 0.01))
-    assert make_plan(store, made, request).tasks, "no kill interrupted anything"
-    assert start_worker(store, name, shard).communicate()
+    assert make_plan(store, made, request_).tasks, "no kill interrupted anything"
+    assert start_worker(store, name, shard, request_).communicate()
 
-    expected = bits(undisturbed, make_plan(undisturbed, made, request))
-    assert bits(store, make_plan(store, made, request)) == expected
+    plans = [make_plan(each, made, request_) for each in (undisturbed, store)]
+    assert bits(store, plans[1]) == bits(undisturbed, plans[0])
+    products = [
+        read_results(*each).products for each in zip((undisturbed, store), plans, strict=True)
+    ]
+    assert products[0] == products[1]
     repeated = executions(store)
     assert len(repeated) - len(set(repeated)) <= kills  # at most the slot in flight, each time
     assert len(set(repeated)) >= total - kills  # written, but killed before it was said
