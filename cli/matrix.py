@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from diffpipe.rules.modes import Option
 
 _MOST_ROWS, _MOST_COLUMNS = 40, 6
+_MOST_NAMED = 4  # of the parameters of a direction
 _WIDE = 4  # columns: so many have fewer digits
 
 
@@ -27,11 +28,11 @@ def plain(value: Any) -> Any:
 
 
 def document(results: "Results") -> dict[str, Any]:
-    """What there is of these results."""
+    """What there is of these results; products are along one direction."""
     found = {
         "tangent": results.tangents,
         "jacobian": results.jacobian,
-        "product": results.products,
+        "product": _first(results.products),
         "gradients": results.gradients,
     }
     return {name: plain(each) for name, each in found.items() if each}
@@ -43,21 +44,38 @@ def tables(finished: "Finished", pipeline: "Pipeline") -> Iterator[Any]:
     if results.tangents:
         numbers, stored = _apart(results.tangents)
         rows = [(label, [value]) for each in numbers.items() for label, value in _labelled(*each)]
-        yield table(f"{name}: tangents", "output", ["along the direction"], rows)
+        if rows:
+            yield table(f"{name}: tangents", "output", ["along the direction"], rows)
         yield from map(line, stored.items())
     if results.products:
-        first = {each: rows[0] for each, rows in results.products.items()}
         columns = ["gradient", "H v"]
         yield table(
             f"{name}: product with the Hessian",
             "parameter",
             columns,
-            _side_by_side([results.gradient, first]),
+            _side_by_side([results.gradient, _first(results.products)]),
         )
     if results.gradients:
         rows = _side_by_side(list(results.gradients.values()))
         yield table(f"{name}: gradients (per unit)", "parameter", list(results.gradients), rows)
     yield from _jacobian(finished, name)
+    if finished.plan.goal.direction:
+        yield _along(finished.plan.goal.direction)
+
+
+def brief(value: Any, digits: int = 10) -> str:
+    """A number, or the first of a list of them."""
+    if not isinstance(value, list):
+        return f"{value:.{digits}g}"
+    shown = ", ".join(brief(each, digits) for each in value[:4])
+    return f"[{shown}{', ...' if len(value) > 4 else ''}]"
+
+
+def _along(direction: Mapping[str, Any]) -> str:
+    """A direction in words; of many parameters, the first ones."""
+    shown = [f"{name} = {brief(value, 5)}" for name, value in direction.items()]
+    more = [f"{len(shown) - _MOST_NAMED} more: --json"] if len(shown) > _MOST_NAMED else []
+    return f"along {', '.join([*shown[:_MOST_NAMED], *more])}"
 
 
 def _jacobian(finished: "Finished", name: str) -> Iterator[Any]:
@@ -159,6 +177,10 @@ def _leaves(prefix: str, found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from _leaves(place, value) if "arrays" not in value else ()
         elif isinstance(value, float | list) or hasattr(value, "dtype"):
             yield place, value
+
+
+def _first(products: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: rows[0] for name, rows in products.items()}
 
 
 def _apart(found: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -27,7 +27,9 @@ def document(finished: "Finished", pipeline: "Pipeline") -> dict[str, Any]:
     found: dict[str, Any] = {"pipeline": pipeline.name, "direction": plan.direction}
     if plan.objective_name is not None:
         found["objective"] = {"name": plan.objective_name, "value": results.objective}
-    if plan.direction == "backward":
+    if plan.goal.direction:
+        found["along"] = plan.goal.direction
+    if plan.direction in ("backward", "hvp"):
         found["gradient"] = {n: matrix.plain(each) for n, each in results.gradient.items()}
         if results.errors:
             found["gradient_errors"] = dict(results.errors)
@@ -104,7 +106,7 @@ def _show_gradient(console: Any, finished: "Finished", pipeline: "Pipeline") -> 
     for name, each in gradient.items():
         if name not in named:
             stored = hasattr(each, "arrays")
-            text = matrix.line((name, each)) if stored else f"{name} = {_brief(each)}"
+            text = matrix.line((name, each)) if stored else f"{name} = {matrix.brief(each)}"
             console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
@@ -137,15 +139,8 @@ def _outputs_table(finished: "Finished", pipeline: "Pipeline") -> Any:
     for name in ("output", "value", "unit"):
         table.add_column(name)
     for name, value in finished.results.outputs.items():
-        table.add_row(name, _brief(value), _unit(pipeline, name))
+        table.add_row(name, matrix.brief(value), _unit(pipeline, name))
     return table
-
-
-def _brief(value: Any) -> str:
-    if not isinstance(value, list):
-        return f"{value:.10g}"
-    shown = ", ".join(_brief(each) for each in value[:4])
-    return f"[{shown}{', ...' if len(value) > 4 else ''}]"
 
 
 def _unit(pipeline: "Pipeline", output: str) -> str:

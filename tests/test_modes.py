@@ -340,6 +340,14 @@ def test_a_jacobian_that_would_not_fit_into_memory_is_refused_with_its_size():
     assert "--wrt" in refused.value.hint
 
 
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"no arrays at all"])
+def test_a_file_of_cotangents_that_cannot_be_read_is_refused(store, tmp_path, content):
+    (tmp_path / "w.npz").write_bytes(content)
+    with pytest.raises(UsageError, match=r"--cotangent .*w\.npz: ") as refused:
+        make_plan(store, pipeline("joins"), Request("backward", cotangent=str(tmp_path / "w.npz")))
+    assert "stage.output" in refused.value.hint
+
+
 @pytest.mark.parametrize(
     ("w", "said"),
     [

@@ -1,6 +1,7 @@
 """Cotangents that a user gives: arrays of a .npz file or a zarr group, named stage.output."""
 
 import hashlib
+import zipfile
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -54,11 +55,12 @@ def _arrays(path: Path, only: str | None = None) -> Iterator[tuple[str, Any]]:
         if path.is_dir():
             yield from _zarr_arrays(path, only)
             return
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
             if not isinstance(found, Mapping):
                 raise ValueError("it is one array; save them by name, in a .npz file")
             yield from ((name, found[name]) for name in found if only in (None, name))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         hint = "numpy.savez(FILE, **{'stage.output': cotangent}), or a zarr group of such arrays"
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"--cotangent {path}: {why}", hint=hint) from error

@@ -11,7 +11,7 @@ curvature   an objective and its Hessian by Gauss and Newton (see `tangents`)
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 class Goal(msgspec.Struct, frozen=True):
     """Where the results of a plan are.
 
-    gradients: name -> what is added up; along: the directions of tangents, in words.
+    gradients: name -> what is added up; along: the directions of tangents, in words; direction:
+    that of a tangent or a product, parameter -> how far, where there is one alone.
     """
 
     gradients: dict[str, list[Source]] = {}
@@ -47,6 +48,7 @@ class Goal(msgspec.Struct, frozen=True):
     several: list[str] = []  # objectives, where gradients have a row for each
     curvature: Source | None = None
     along: list[str] = []
+    direction: dict[str, Any] = {}
 
     @property
     def steps(self) -> list[str]:
@@ -151,7 +153,11 @@ def _tangent(chain: Chain, ask: Ask) -> Goal:
     found = tangents.add(ask.of)
     for ref in ask.of:
         tangents.check_moved(ref)
-    return Goal(tangents={str(ref): source for ref, source in found.items()}, along=wanted.labels)
+    return Goal(
+        tangents={str(ref): source for ref, source in found.items()},
+        along=wanted.labels,
+        direction=ask.request.along or {},
+    )
 
 
 def _jacobian(chain: Chain, ask: Ask) -> Goal:
@@ -192,7 +198,12 @@ def _hvp(chain: Chain, ask: Ask) -> Goal:
     backward = Backward(chain, Starts.at(ask.of[0]), ask.wrt, ask.choose)
     gradients = backward.add()
     products = Bends(backward, tangents).add()
-    return Goal(gradients=gradients, products=products, along=wanted.labels)
+    return Goal(
+        gradients=gradients,
+        products=products,
+        along=wanted.labels,
+        direction=request.along or {},
+    )
 
 
 def _curvature(chain: Chain, ask: Ask) -> Goal:
