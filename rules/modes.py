@@ -38,22 +38,30 @@ class Option:
 def options(store: Store, pipeline: Pipeline, request: Request, costs: Costs) -> list[Option]:
     """The ways there are, cheapest first; raises what the last refused where there is none.
 
-    The shapes of the outputs have to be known (see `Drive.describe`).
+    The shapes of the outputs have to be known (see `Drive.describe`). Where not all of them have
+    been measured, all are priced by the number of primals that they are worth.
     """
+    plans = _plans(store, pipeline, request)
+    known = all(costs.knows(plan) for _, plan in plans)
+    price = costs if known else Costs()
+    found = [Option(each, plan, price.total(plan), not known) for each, plan in plans]
+    return sorted(found, key=lambda option: option.cost)
+
+
+def _plans(store: Store, pipeline: Pipeline, request: Request) -> list[tuple[Request, Plan]]:
+    """The request in each mode that there is, and its plan."""
     found, refused = [], None
     for each in _requests(pipeline, request):
         try:
-            plan = make_plan(store, pipeline, each)
+            found.append((each, make_plan(store, pipeline, each)))
         except DiffpipeError as error:
             refused = error
-            continue
-        found.append(Option(each, plan, costs.total(plan), not costs.knows(plan)))
     if not found:
         raise refused or UsageError(
             "there is no cut for a mixed Jacobian: no few numbers that all of it passes",
             hint="--mode auto takes the better of forward and reverse",
         )
-    return sorted(found, key=lambda option: option.cost)
+    return found
 
 
 def _requests(pipeline: Pipeline, request: Request) -> Iterator[Request]:

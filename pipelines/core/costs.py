@@ -5,7 +5,7 @@ operations of a JVP and of a VJP (A. Griewank, A. Walther, Evaluating Derivative
 What was measured of a kind of step replaces that, in proportion to k.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from diffpipe.pipelines.core.plan import Plan
@@ -62,10 +62,10 @@ class Costs:
         found = self.of(step)
         return _work(step.kind, width_of(step)) if found is None else found
 
-    def total(self, plan: Plan, steps: Iterable[Step] | None = None) -> float:
+    def total(self, plan: Plan) -> float:
         """What the slots that a plan lacks cost together."""
         missing = plan.missing
-        return sum(missing[step.id] * self.relative(step) for step in steps or plan.steps)
+        return sum(missing[step.id] * self.relative(step) for step in plan.steps)
 
     def knows(self, plan: Plan) -> bool:
         """Whether all that a plan lacks has been measured, so that its total is in seconds."""
