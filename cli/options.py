@@ -119,9 +119,10 @@ def arguments(*groups: Any) -> list[str]:
 
 
 def _argument(declared: Any, value: Any) -> list[str]:
-    if not getattr(declared, "param_decls", None):
+    said = (declared.default, *(declared.param_decls or ()))  # typer takes the first for a default
+    name = next((each for each in said if isinstance(each, str) and each.startswith("-")), None)
+    if name is None:
         return [str(value)]  # it has its place, and no name
-    name = declared.param_decls[0]
     if value is True:
         return [name]
     return [

@@ -15,10 +15,20 @@ from support import diffpipe, document
 
 from diffpipe.cache import keys, lock
 from diffpipe.cache.store import Store
+from diffpipe.cli.modes import Along
+from diffpipe.cli.options import Chosen, arguments
 from diffpipe.pipelines.core.plan import Request
 
 ROOT = Path(__file__).parent.parent
 CURVE = str(support.CASES / "curve" / "pipeline.yaml")
+
+
+def test_the_options_of_a_submitted_run_are_those_of_the_command():
+    given = Chosen(pipeline="p.yaml", settings=["a=1", "b=[2,3]"], events=4)
+    asked = Along(of="fit.chi2", along="a=1,b=[0,1]", seed=3, force=True, save=Path("x.npz"))
+    words = ["p.yaml", "--set", "a=1", "--set", "b=[2,3]", "--events", "4", "--of", "fit.chi2"]
+    words += ["--force", "--along", "a=1,b=[0,1]", "--seed", "3", "--save", "x.npz"]
+    assert arguments(given, asked) == words
 
 
 @pytest.fixture(scope="module")
