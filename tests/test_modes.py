@@ -156,6 +156,24 @@ def test_the_mode_of_fewest_directions_is_picked_and_all_give_the_same(common, n
         assert np.max(difference) <= MODES * np.max(abs(expected)), option.words
 
 
+def test_a_mixed_jacobian_is_right_at_any_cut(common):
+    """Also where a parameter stands above and below it, and where some of it passes beside it."""
+    made, of = pipeline("joins"), ["fit.pull", "centre.mean"]
+    sweep(common, made, Request("forward"))
+
+    def found(mode, cut=None):
+        plan, _ = sweep(common, made, Request("jacobian", of=of, mode=mode, cut=cut))
+        return read_results(common, plan).jacobian
+
+    whole = found("forward")
+    for cut in (["table.table"], ["first.total"], ["centre.centre", "table.table"]):
+        for name, blocks in found("mixed", cut).items():
+            scale = max(np.max(abs(each)) for each in whole[name].values())
+            for parameter, block in blocks.items():
+                difference = np.max(abs(block - whole[name][parameter]))
+                assert difference <= MODES * scale, (cut, name, parameter)
+
+
 def test_the_jacobian_of_a_sum_is_stored_and_serves_any_later_objective(store):
     made = wide("many_outputs")
     sweep(store, made, Request("forward"))

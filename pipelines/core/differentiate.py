@@ -124,8 +124,9 @@ def _pushed(
     tangents = {name: read(source, shard) for name, source in sources.items()}
     numbers = {name: tuple(along.numbers[name]) for name in sources}
     for name, first in along.units.items():
-        pushed = (tangents[name], numbers[name]) if name in tangents else None
-        tangents[name], numbers[name] = _unit_rows(np.asarray(given[1][name]), first, pushed)
+        value = np.asarray(given[1][name])
+        tangents[name] = np.eye(value.size).reshape(value.size, *value.shape)
+        numbers[name] = tuple(range(first, first + value.size))
     of_parameters = _seeded(along, given[0])
     push = Push(
         count=along.count,
@@ -146,17 +147,6 @@ def _seeded(along: Along, values: Arrays) -> Arrays:
         tangent = rows.setdefault(local, np.zeros((along.count, *shape)))
         tangent.reshape(along.count, -1)[direction, component] = size
     return rows
-
-
-def _unit_rows(
-    value: np.ndarray, first: int, pushed: tuple[np.ndarray, tuple[int, ...]] | None
-) -> tuple[np.ndarray, tuple[int, ...]]:
-    """The unit vectors of an input, with the directions in which it moves anyway."""
-    units = np.eye(value.size).reshape(value.size, *value.shape)
-    numbers = tuple(range(first, first + value.size))
-    if pushed is None:
-        return units, numbers
-    return np.concatenate([pushed[0], units]), (*pushed[1], *numbers)
 
 
 def _cotangents(step: Step, shard: int, read: Reader) -> Arrays:

@@ -89,7 +89,8 @@ class Along(msgspec.Struct, frozen=True):
 
     Its own parameters have seeds (local name, component, direction, how far); an input moves in
     those directions that reached it: their numbers here, in the order in which its tangent has
-    them. units: inputs whose components are directions themselves, from this number on.
+    them. units: inputs whose components are directions themselves, from this number on, and which
+    move in no others.
     """
 
     count: int

@@ -148,8 +148,11 @@ class Tangents:
         return Source(step.id, step.key, tangent_array(ref.output), slot)
 
     def _moving(self, stage: Stage) -> list[tuple[str, OutputRef]]:
+        """The inputs that others move; one with directions of its own moves in no others."""
         active = {name for name, found in self.reached.items() if found}
-        return list(moving_inputs(self.chain.pipeline, stage, active))
+        own = self.wanted.of_inputs(stage.name)
+        found = moving_inputs(self.chain.pipeline, stage, active)
+        return [(local, ref) for local, ref in found if local not in own]
 
 
 def along_ingredients(along: Along) -> dict[str, Any]:
