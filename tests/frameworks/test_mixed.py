@@ -127,6 +127,35 @@ def test_the_founding_example_has_its_hessian_through_three_frameworks(store):
     assert found.products == {"a": [8.0, 32.0], "b": [32.0, 74.0]}
 
 
+COUNTED = """
+pipeline: counted
+parameters: {a: 0.7}
+stages:
+  one:  {uses: "stages:one", over: once, parameters: [a]}
+  two:  {uses: "turn:two", framework: torch, over: once, inputs: {n: one.n}}
+  last: {uses: "stages:last", over: once, inputs: {t: two.t, x: one.x}}
+objective: last.v
+"""
+
+
+def test_a_stage_that_integers_alone_reach_does_not_move(store, tmp_path):
+    (tmp_path / "pipeline.yaml").write_text(COUNTED)
+    (tmp_path / "turn.py").write_text(
+        "def two(parameters, inputs):\n    return {'t': inputs['n'] * 1.5}\n"
+    )
+    (tmp_path / "stages.py").write_text(
+        "import jax.numpy as jnp\n"
+        "def one(parameters, inputs):\n"
+        "    return {'x': 2.0 * parameters['a'], 'n': jnp.arange(3)}\n"
+        "def last(parameters, inputs):\n"
+        "    return {'v': jnp.sum(inputs['t']) + inputs['x']}\n"
+    )
+    plan, _ = sweep(
+        store, assemble(tmp_path / "pipeline.yaml"), Request("tangent", along={"a": 1.0})
+    )
+    assert read_results(store, plan).tangents == {"last.v": 2.0}
+
+
 def test_law_2_bits_of_a_mixed_chain_do_not_depend_on_batches_or_order(tmp_path):
     seen = []
     for jobs, order in ((1, slice(None)), (3, slice(None, None, -1))):
