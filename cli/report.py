@@ -15,10 +15,10 @@ _OTHERS = {"tangents": "tangent", "bends": "bend", "curvature": "curvature"}  # 
 
 
 def print_json(found: dict[str, Any]) -> None:
-    """One document on standard output."""
+    """One document on standard output; complex numbers as pairs."""
     import json
 
-    print(json.dumps(found))
+    print(json.dumps(found, default=lambda number: [number.real, number.imag]))
 
 
 def document(finished: "Finished", pipeline: "Pipeline") -> dict[str, Any]:

@@ -378,3 +378,35 @@ def test_a_cotangent_that_does_not_fit_is_refused(store, tmp_path, w, said):
     np.savez(tmp_path / "w.npz", **{"spectrum.power": w})
     with pytest.raises(UsageError, match=said):
         sweep(store, wide("many_outputs"), Request("backward", cotangent=str(tmp_path / "w.npz")))
+
+
+COMPLEX = """
+pipeline: waves
+parameters: {k: 0.7, phase: [0.1, 0.4]}
+stages:
+  wave: {uses: "stages:wave", over: once, parameters: [k, phase]}
+  size: {uses: "stages:size", over: once, inputs: {z: wave.z}}
+objective: size.value
+"""
+
+
+def test_the_jacobian_of_a_complex_output_is_complex_and_taken_forward(store, tmp_path):
+    (tmp_path / "pipeline.yaml").write_text(COMPLEX)
+    (tmp_path / "stages.py").write_text(
+        "import jax\n"
+        "import jax.numpy as jnp\n"
+        "def wave(parameters, inputs):\n"
+        "    k, phase = parameters['k'], parameters['phase']\n"
+        "    return {'z': jax.lax.complex(k * jnp.cos(phase), k * jnp.sin(phase))}\n"
+        "def size(parameters, inputs):\n"
+        "    return {'value': jnp.sum(jnp.abs(inputs['z']) ** 2)}\n"
+    )
+    made = assemble(tmp_path / "pipeline.yaml")
+    sweep(store, made, Request("forward"))
+    (option,) = modes.options(store, made, Request("jacobian", of=["wave.z"]), costs.Costs())
+    assert option.request.mode == "forward"
+    plan, _ = sweep(store, made, option.request)
+    found = read_results(store, plan).jacobian["wave.z"]
+    z = 0.7 * np.exp(1j * np.array([0.1, 0.4]))
+    np.testing.assert_allclose(found["k"], z / 0.7, rtol=1e-14)
+    np.testing.assert_allclose(found["phase"], np.diag(1j * z), rtol=1e-14)

@@ -176,7 +176,7 @@ def _moved(primals: Arrays, tangents: Arrays, t: float) -> dict[str, Any]:
 
 def _size(values: np.ndarray) -> float:
     """The root mean square."""
-    return float(np.sqrt(np.mean(np.square(values))))
+    return float(np.sqrt(np.mean(np.square(abs(values)))))
 
 
 def _real(call: Call, name: str, value: Any) -> np.ndarray:

@@ -167,7 +167,8 @@ def _jacobian(chain: Chain, ask: Ask) -> Goal:
     if request.mode != "forward":
         for ref in ask.of:
             _refuse_events(chain.pipeline, ref, "a cotangent of each is too much: --mode forward")
-    rows = {ref: _shape(chain, ask.store, ref) for ref in ask.of}
+    forward = request.mode == "forward"
+    rows = {ref: _shape(chain, ask.store, ref, forward=forward) for ref in ask.of}
     found = jacobian.add(
         chain,
         rows,
@@ -212,8 +213,11 @@ def _curvature(chain: Chain, ask: Ask) -> Goal:
     return Goal(curvature=found, along=wanted.labels)
 
 
-def _shape(chain: Chain, store: Store, ref: OutputRef) -> tuple[int, ...]:
-    """The shape of an output, which its artefact knows; of one with events, that of an event."""
+def _shape(chain: Chain, store: Store, ref: OutputRef, *, forward: bool = False) -> tuple[int, ...]:
+    """The shape of an output, which its artefact knows; of one with events, that of an event.
+
+    forward: no cotangents of it are taken. Raises UsageError.
+    """
     source = chain.source(ref)
     artefact = store.get(source.key)
     if artefact is None:
@@ -224,8 +228,10 @@ def _shape(chain: Chain, store: Store, ref: OutputRef) -> tuple[int, ...]:
     if source.array not in artefact.specs:
         hint = did_you_mean(source.array, artefact.specs)
         raise UsageError(f"there is no output {ref}", hint=hint)
-    shape = artefact.specs[source.array].shape
-    return shape[1:] if source.slot else shape
+    spec = artefact.specs[source.array]
+    if spec.dtype != "float64" and not forward:
+        raise UsageError(f"{ref} is {spec.dtype}: its Jacobian is taken forward")
+    return spec.shape[1:] if source.slot else spec.shape
 
 
 GOALS: Mapping[str, Callable[[Chain, Ask], Goal]] = {

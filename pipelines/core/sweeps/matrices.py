@@ -14,12 +14,13 @@ Matrix = dict[str, dict[str, np.ndarray]]  # row -> column -> (*its shape, *the 
 def assemble(jacobian: Jacobian, read: Read) -> Matrix:
     """The Jacobian of each output with respect to each parameter."""
     columns, rows = _slices(jacobian.columns), _slices(jacobian.rows)
-    whole = np.zeros((_size(jacobian.rows), _size(jacobian.columns)))
     pulled = _pulled(jacobian, columns, read)
+    whole = np.zeros((_size(jacobian.rows), _size(jacobian.columns)))
     if jacobian.mode == "reverse":
         whole += pulled
     else:
         pushed = _pushed(jacobian, rows, read)
+        whole = whole.astype(pushed.dtype)
         place = np.concatenate(
             [np.arange(columns[name].start, columns[name].stop) for name in jacobian.direct]
             or [np.zeros(0, int)]
@@ -41,9 +42,10 @@ def _pushed(jacobian: Jacobian, rows: Mapping[str, slice], read: Read) -> np.nda
     """(row, direction); zero where an output does not move."""
     sizes = {column.name: column.size for column in jacobian.columns}
     count = sum(sizes[name] for name in jacobian.direct) + _size(jacobian.cut)
-    whole = np.zeros((_size(jacobian.rows), count))
+    found = {name: read(pushed.source) for name, pushed in jacobian.pushed.items()}
+    whole = np.zeros((_size(jacobian.rows), count), np.result_type(np.float64, *found.values()))
     for name, pushed in jacobian.pushed.items():
-        tangents = read(pushed.source)
+        tangents = found[name]
         whole[rows[name], pushed.numbers] = tangents.reshape(tangents.shape[0], -1).T
     return whole
 
